@@ -1,0 +1,369 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one configuration tree: default, unit, range, description and dynamic flag of every key.
+
+The ROS parameters, `config/cvloc.yaml`, the command-line flags and the README table are all made from it.
+Unknown keys and values out of range are errors; nothing is repaired silently.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cvloc_ros.errors import ConfigError
+
+
+def param(default: Any, text: str, *, unit: str = "", dynamic: bool = False, **bounds: Any) -> Any:
+    """Describe one key: default, sentence, unit, whether it may change at run time, and pydantic bounds."""
+    if isinstance(default, (list, dict)):
+        bounds["default_factory"] = lambda: type(default)(default)
+    else:
+        bounds["default"] = default
+    return Field(description=text, json_schema_extra={"unit": unit, "dynamic": dynamic}, **bounds)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Frames(_Section):
+    """Names of the coordinate frames (REP-105)."""
+
+    map: str = param("map", "Fixed frame of the published pose.", min_length=1)
+    odom: str = param("odom", "Continuous frame of the odometry.", min_length=1)
+    base: str = param("base_link", "Vehicle frame on the ground; the published pose is its pose.", min_length=1)
+
+
+class Geo(_Section):
+    """How geographic coordinates become map metres."""
+
+    projection: Literal["utm", "local_enu"] = param(
+        "utm", "utm: navsat_transform's default rule. local_enu: its use_local_cartesian."
+    )
+    datum: list[float] = param(
+        [], "Origin of the map: latitude, longitude in degrees, yaw in radians (0 = x east), as in navsat_transform."
+    )
+    datum_source: Literal["config", "first_fix"] = param(
+        "config", "config: datum is required. first_fix: the origin moves between runs; for trials only."
+    )
+    gnss_datum: str = param("ITRF2014", "Geodetic datum of the GNSS positions (ITRF2014, WGS84, ETRS89, NAD83(2011)).")
+    map_datum: str = param("", "Geodetic datum that the imagery is tied to; empty: the same as gnss_datum.")
+    map_offset_east_m: float = param(
+        0.0, "True minus mapped east of the imagery; added to imagery positions.", unit="m", ge=-100, le=100
+    )
+    map_offset_north_m: float = param(
+        0.0, "True minus mapped north of the imagery; added to imagery positions.", unit="m", ge=-100, le=100
+    )
+
+    @model_validator(mode="after")
+    def _check_datum(self) -> Geo:
+        if self.datum and (len(self.datum) != 3 or not -90 <= self.datum[0] <= 90 or not -180 <= self.datum[1] <= 180):
+            msg = f"datum {self.datum} must be [latitude_deg, longitude_deg, yaw_rad]"
+            raise ValueError(msg)
+        return self
+
+
+class Camera(_Section):
+    """One camera. Calibration comes from camera_info, mounting from TF, unless given here."""
+
+    image_topic: str = param("image", "Image topic (relative names are remappable).")
+    camera_info_topic: str = param("camera_info", "CameraInfo topic; empty for a panorama.")
+    transport: Literal["raw", "compressed"] = param(
+        "raw", "raw: sensor_msgs/Image. compressed: sensor_msgs/CompressedImage on image_topic + /compressed."
+    )
+    model: Literal["auto", "plumb_bob", "rational_polynomial", "equidistant", "equirectangular"] = param(
+        "auto", "Camera model; auto takes distortion_model of camera_info."
+    )
+    frame_id: str = param("", "Optical frame; empty takes the frame_id of the image.")
+    mounting: list[float] = param(
+        [], "x, y, z (m), roll, pitch, yaw (rad) of the camera in base; roll = pitch = yaw = 0 looks forward. "
+        "Empty takes it from TF."
+    )
+    mask_file: str = param("", "Image of the camera's size, white (255) where the vehicle itself is seen; empty: none.")
+    stamp_offset_s: float = param(0.0, "Added to image stamps, for drivers that stamp late.", unit="s", ge=-5, le=5)
+
+    @model_validator(mode="after")
+    def _check_mounting(self) -> Camera:
+        if self.mounting and len(self.mounting) != 6:
+            msg = f"mounting {self.mounting} must have 6 numbers: x, y, z, roll, pitch, yaw; empty takes it from TF"
+            raise ValueError(msg)
+        return self
+
+
+class Inputs(_Section):
+    """Topics of everything but the cameras, and how the inputs are joined."""
+
+    fix_topic: str = param("fix", "sensor_msgs/NavSatFix; empty: no GNSS.")
+    odom_topic: str = param("odom", "nav_msgs/Odometry; empty: no odometry.")
+    imu_topic: str = param("", "sensor_msgs/Imu whose orientation gives camera pitch and roll; empty: none.")
+    heading_topic: str = param("", "sensor_msgs/Imu whose orientation is absolute (ENU, REP-103); empty: none.")
+    heading_sigma_deg: float = param(5.0, "Standard deviation of the absolute heading.", unit="deg", gt=0, le=90)
+    fix_stamp_offset_s: float = param(0.0, "Added to fix stamps.", unit="s", ge=-5, le=5)
+    odom_stamp_offset_s: float = param(0.0, "Added to odometry stamps.", unit="s", ge=-5, le=5)
+    sync_tolerance_s: float = param(
+        0.05, "Images of several cameras this close in time are localized together.", unit="s", ge=0, le=1
+    )
+    wait_s: float = param(
+        0.3, "Longest wait for TF and odometry to reach the image stamp.", unit="s", ge=0, le=5, dynamic=True
+    )
+    history_s: float = param(60.0, "Length of the sensor history that is kept.", unit="s", ge=5, le=3600)
+
+
+class Prior(_Section):
+    """The rough pose that bounds the search; never multiplied into the result."""
+
+    source: Literal["auto", "odom_fix", "fix", "tf"] = param(
+        "auto", "auto: odom_fix with odometry, else fix. tf: map to base from TF (another filter's output)."
+    )
+    fix_max_age_s: float = param(5.0, "Without newer GNSS or own poses the prior is stale.", unit="s", gt=0, le=600)
+    fix_sigma_scale: float = param(1.0, "Factor on the reported GNSS standard deviation.", gt=0, le=100, dynamic=True)
+    fix_sigma_floor_m: float = param(
+        2.0, "GNSS is never believed better than this (multipath bias).", unit="m", gt=0, le=100, dynamic=True
+    )
+    fix_correlation_s: float = param(
+        5.0, "GNSS errors closer in time than this count as one error.", unit="s", ge=0, le=120, dynamic=True
+    )
+    align_window_s: float = param(60.0, "GNSS and own poses this old align the odometry.", unit="s", gt=0, le=3600)
+    use_own_poses: bool = param(True, "Own accepted poses, carried by odometry, help to bound the search.")
+    odom_drift_m_per_m: float = param(0.02, "Odometry position error per travelled metre.", gt=0, le=1, dynamic=True)
+    odom_drift_deg_per_m: float = param(
+        0.03, "Odometry yaw error per travelled metre.", unit="deg/m", gt=0, le=10, dynamic=True
+    )
+    odom_drift_deg_per_s: float = param(0.02, "Odometry yaw error per second.", unit="deg/s", ge=0, le=10, dynamic=True)
+    course_min_speed_mps: float = param(
+        1.5, "Without odometry, GNSS course gives the yaw above this speed.", unit="m/s", gt=0, le=50, dynamic=True
+    )
+    max_sigma_m: float = param(
+        30.0, "A prior less certain than this is refused.", unit="m", gt=0, le=1000, dynamic=True
+    )
+    yaw_known_deg: float = param(
+        20.0, "Up to this standard deviation the yaw counts as known.", unit="deg", gt=0, le=90, dynamic=True
+    )
+
+
+class Search(_Section):
+    """Size of the search window: factor times the prior's standard deviation, within limits."""
+
+    sigma_factor: float = param(3.0, "Half window over the prior's standard deviation.", ge=1, le=10, dynamic=True)
+    radius_min_m: float = param(10.0, "Smallest half side of the window.", unit="m", gt=0, le=500, dynamic=True)
+    radius_max_m: float = param(50.0, "Largest half side of the window.", unit="m", gt=0, le=500, dynamic=True)
+    yaw_half_min_deg: float = param(6.0, "Smallest half range of yaw.", unit="deg", gt=0, le=180, dynamic=True)
+    yaw_half_max_deg: float = param(
+        180.0, "Largest half range of yaw; 180 allows a search in all directions.", unit="deg", gt=0, le=180,
+        dynamic=True,
+    )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Search:
+        if self.radius_min_m > self.radius_max_m or self.yaw_half_min_deg > self.yaw_half_max_deg:
+            msg = "search: the smallest window must not exceed the largest one"
+            raise ValueError(msg)
+        return self
+
+
+class Tiles(_Section):
+    """Where the aerial imagery comes from, and its cache."""
+
+    source: str = param(
+        "", "Map: path of an .mbtiles, .tif or a tile folder (z/x/y), a file:// or http(s):// template with {z} {x} {y}, "
+        "or provider:NAME of providers_file."
+    )
+    crs: str = param("", "CRS of a raster that carries none or a wrong one, such as EPSG:2994.")
+    providers_file: str = param("", "Own provider catalogue; empty takes the shipped config/providers.yaml.")
+    contact: str = param("", "URL or mail address sent in the User-Agent; http sources require it.")
+    zoom: int = param(-1, "Zoom level; -1 takes the one that fits resolution_m.", ge=-1, le=24)
+    resolution_m: float = param(0.2, "Pixel size of the patch given to the matcher.", unit="m", ge=0.02, le=5)
+    patch_grid_m: float = param(
+        32.0, "Patch corners lie on this grid, so that a patch serves many frames.", unit="m", ge=1, le=1000
+    )
+    cache_dir: str = param("", "Folder of the tile cache; empty: $XDG_CACHE_HOME/cvloc_ros or ~/.cache/cvloc_ros.")
+    cache_max_mb: float = param(2048.0, "Size of the cache on disk; least recently used goes first.", unit="MB", gt=0)
+    cache_max_age_days: float = param(30.0, "Tiles are revalidated after this, or later if the server says so.",
+                                      unit="d", gt=0)
+    offline: bool = param(False, "Never use the network; expired tiles are served and reported as stale.")
+    wait_s: float = param(0.5, "Longest wait for the network during one attempt.", unit="s", ge=0, le=30, dynamic=True)
+    memory_mb: float = param(64.0, "Decoded tiles kept in memory.", unit="MB", ge=0)
+    prefetch_radius_m: float = param(500.0, "Radius of the prefetch service.", unit="m", gt=0, le=50000, dynamic=True)
+
+
+class Classical(_Section):
+    """The matcher without weights: bird's-eye mosaic against the patch by masked correlation."""
+
+    resolution_m: float = param(0.25, "Cell of the correlation.", unit="m", ge=0.05, le=2)
+    yaw_step_deg: float = param(1.0, "Step of the yaw search when the yaw is known.", unit="deg", ge=0.1, le=10)
+    range_m: float = param(20.0, "The ground is used up to this distance from the vehicle.", unit="m", ge=5, le=100)
+    min_cells: int = param(400, "Fewest ground cells with evidence.", ge=10)
+
+
+class Matching(_Section):
+    """Which method compares the views with the patch."""
+
+    name: str = param("classical", "Method; see the registry of cvloc_ros.matching.")
+    device: Literal["auto", "cpu", "cuda"] = param("auto", "auto: CUDA where there is one; cuda: an error without it.")
+    threads: int = param(0, "CPU threads of torch; 0 leaves torch's default.", ge=0, le=256)
+    keyframes: int = param(5, "Views of this many places, the current one included, are matched together.", ge=1, le=50)
+    keyframes_min: int = param(3, "Fewest places before an attempt is made.", ge=1, le=50)
+    keyframe_spacing_m: float = param(2.0, "A new keyframe is kept after this travelled distance.", unit="m", gt=0,
+                                      le=100)
+    keyframe_max_age_m: float = param(40.0, "Keyframes further back than this are dropped.", unit="m", gt=0, le=500)
+    classical: Classical = Field(default_factory=Classical)
+
+    @model_validator(mode="after")
+    def _check_keyframes(self) -> Matching:
+        if self.keyframes_min > self.keyframes:
+            msg = f"keyframes_min {self.keyframes_min} exceeds keyframes {self.keyframes}"
+            raise ValueError(msg)
+        return self
+
+
+class Estimation(_Section):
+    """From scores to a pose with an honest covariance, and the gates."""
+
+    temperature: float = param(0.02, "Score difference that is one unit of log-likelihood.", gt=0, le=100, dynamic=True)
+    covariance_scale: float = param(1.0, "Factor s² on the computed covariance.", gt=0, le=1000, dynamic=True)
+    sigma_floor_m: float = param(
+        0.25, "Geo-registration error of the imagery; added to the position variance.", unit="m", gt=0, le=20,
+        dynamic=True,
+    )
+    sigma_floor_deg: float = param(0.4, "Added to the yaw variance.", unit="deg", gt=0, le=20, dynamic=True)
+    min_coverage: float = param(0.6, "Least share of ground evidence with imagery under it.", ge=0, le=1, dynamic=True)
+    min_score: float = param(0.15, "Least similarity of the best pose.", ge=-1, le=1, dynamic=True)
+    max_ambiguity: float = param(
+        0.5, "Largest likelihood of another peak relative to the best.", ge=0, le=1, dynamic=True
+    )
+    ambiguity_radius_m: float = param(2.0, "Peaks further apart than this are different places.", unit="m", gt=0,
+                                      le=50, dynamic=True)
+    max_sigma_m: float = param(2.0, "Largest standard deviation that is published.", unit="m", gt=0, le=100,
+                               dynamic=True)
+    max_sigma_deg: float = param(5.0, "Largest yaw standard deviation that is published.", unit="deg", gt=0, le=90,
+                                 dynamic=True)
+    gate_sigma: float = param(5.0, "Largest distance to the prior, in sigma.", gt=0, le=100, dynamic=True)
+    max_latency_s: float = param(1.5, "Results older than this are not published.", unit="s", gt=0, le=60, dynamic=True)
+    agreement: int = param(
+        1, "Consecutive attempts that must agree with each other by odometry before the first pose.", ge=1, le=20,
+        dynamic=True,
+    )
+
+
+class Output(_Section):
+    """What is published, and how often."""
+
+    tf_mode: Literal["none", "map_to_odom", "map_to_base_link"] = param(
+        "none", "none: a filter owns the tree. map_to_odom: no filter. map_to_base_link: no odometry."
+    )
+    tf_rate_hz: float = param(20.0, "Rate at which map_to_odom is sent again.", unit="Hz", gt=0, le=200)
+    tf_tolerance_s: float = param(0.2, "The transform (never the pose) is dated this far ahead.", unit="s", ge=0, le=5)
+    min_interval_s: float = param(0.2, "Least time between attempts.", unit="s", ge=0, le=3600, dynamic=True)
+    min_travel_m: float = param(
+        0.5, "Least travel between attempts, so that a standing vehicle sends no stream of equal matches.", unit="m",
+        ge=0, le=100, dynamic=True,
+    )
+    heartbeat_s: float = param(10.0, "A standing vehicle still attempts this often.", unit="s", gt=0, le=3600,
+                               dynamic=True)
+    debug_rate_hz: float = param(2.0, "Largest rate of the debug images.", unit="Hz", gt=0, le=30, dynamic=True)
+    image_timeout_s: float = param(3.0, "No image for this long is reported.", unit="s", gt=0, le=600, dynamic=True)
+
+
+class Config(_Section):
+    """All settings of cvloc_ros."""
+
+    frames: Frames = Field(default_factory=Frames)
+    geo: Geo = Field(default_factory=Geo)
+    camera_names: Annotated[list[str], Field(min_length=1)] = param(["camera"], "Names of the cameras.")
+    cameras: dict[str, Camera] = Field(default_factory=lambda: {"camera": Camera()})
+    inputs: Inputs = Field(default_factory=Inputs)
+    prior: Prior = Field(default_factory=Prior)
+    search: Search = Field(default_factory=Search)
+    tiles: Tiles = Field(default_factory=Tiles)
+    matcher: Matching = Field(default_factory=Matching)
+    estimation: Estimation = Field(default_factory=Estimation)
+    output: Output = Field(default_factory=Output)
+    autostart: bool = param(True, "Configure and activate at start; false waits for a lifecycle manager.")
+
+    @model_validator(mode="after")
+    def _check_cameras(self) -> Config:
+        if set(self.camera_names) != set(self.cameras):
+            msg = f"camera_names {sorted(self.camera_names)} and the sections of cameras {sorted(self.cameras)} differ"
+            raise ValueError(msg)
+        return self
+
+
+def parse(tree: Mapping[str, Any]) -> Config:
+    """Validate a nested mapping.
+
+    Raises:
+        ConfigError: one line for each fault: key, value, limit, and the nearest known key for an unknown one.
+    """
+    tree = dict(tree)
+    names = tree.get("camera_names", list(tree.get("cameras", {})) or ["camera"])
+    tree["camera_names"] = names
+    tree["cameras"] = {**{name: {} for name in names}, **tree.get("cameras", {})}
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as err:
+        raise ConfigError("\n".join(_explain(fault) for fault in err.errors())) from err
+
+
+def load(path: Path | str) -> Config:
+    """Read a YAML file: either the bare tree or ROS 2 form (`/**: ros__parameters:`).
+
+    Raises:
+        ConfigError: the file is missing, no YAML, or its content is refused by `parse`.
+    """
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        msg = f"{path}: {err}"
+        raise ConfigError(msg) from err
+    if not isinstance(tree, dict):
+        msg = f"{path}: a mapping of sections is expected, found {type(tree).__name__}"
+        raise ConfigError(msg)
+    for body in tree.values():
+        if isinstance(body, dict) and "ros__parameters" in body:
+            tree = body["ros__parameters"] or {}
+            break
+    return parse(tree)
+
+
+def merge(base: Config, *overrides: Mapping[str, Any]) -> Config:
+    """Return `base` with nested overrides applied, validated again as a whole."""
+    tree = base.model_dump()
+    for override in overrides:
+        _merge_into(tree, override)
+    return parse(tree)
+
+
+def walk(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, pydantic FieldInfo) of every leaf; camera keys come as `cameras.<name>.key`."""
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if kind == dict[str, Camera]:
+            yield from walk(Camera, f"{prefix}{name}.<name>.")
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from walk(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", info
+
+
+def _merge_into(tree: dict[str, Any], override: Mapping[str, Any]) -> None:
+    for key, value in override.items():
+        if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
+            _merge_into(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def _explain(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] != "extra_forbidden":
+        return f"{key or 'configuration'} = {fault['input']!r}: {fault['msg']}" if key else str(fault["msg"])
+    known = [name.replace("<name>", str(fault["loc"][1])) if len(fault["loc"]) > 1 else name for name, _ in walk()]
+    sections = sorted({name.split(".")[0] for name in known})
+    near = difflib.get_close_matches(key, [*known, *sections], n=1)
+    return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
