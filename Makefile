@@ -60,7 +60,7 @@ $(VENV)/.created:
 
 $(VENV)/.requirements: $(VENV)/.created constraints.txt requirements/ros-wheels.txt
 	@echo "== 2/4 ROS 2 and build tools from wheels"
-	$(PIP) install -c constraints.txt pip setuptools -r requirements/ros-wheels.txt
+	$(PIP) install -c constraints.txt pip 'setuptools>=70.1' -r requirements/ros-wheels.txt
 	@touch $@
 
 $(VENV)/.editable: $(VENV)/.requirements pyproject.toml setup.py
