@@ -46,7 +46,7 @@ def test_panorama_needs_no_calibration() -> None:
 
 
 def test_panorama_with_part_of_the_sky() -> None:
-    camera = panorama(1000, 300, top_rad=0.2)
+    camera = panorama(1000, 300, top_rad=0.5)
     assert isinstance(camera, Equirectangular)
     assert camera.top_rad - camera.bottom_rad == pytest.approx(math.tau * 0.3)
     assert panorama(1000, 300, bottom_rad=camera.bottom_rad) == camera
@@ -70,12 +70,11 @@ def test_binning_and_roi_give_the_pixel_that_covers_the_same_ray() -> None:
 def test_smaller_image_sees_what_area_averaging_leaves() -> None:
     full = from_camera_info("plumb_bob", 640, 480, K, D5)
     half = from_camera_info("plumb_bob", 640, 480, K, D5, image_size=(320, 240))
-    image = np.zeros((480, 640), np.float32)
-    uv = full.project(np.array([0.2, -0.1, 1.0]))[0]
-    cv2.circle(image, tuple(int(round(value * 256)) for value in uv), 9 * 256, 1.0, -1, cv2.LINE_AA, 8)
+    u, v = full.project(np.array([0.2, -0.1, 1.0]))[0]
+    image = np.exp(-((np.arange(640) - u) ** 2)[None, :] / 50.0 - ((np.arange(480) - v) ** 2)[:, None] / 50.0)
     moments = cv2.moments(cv2.resize(image, (320, 240), interpolation=cv2.INTER_AREA))
     seen = (moments["m10"] / moments["m00"], moments["m01"] / moments["m00"])
-    np.testing.assert_allclose(half.project(np.array([0.2, -0.1, 1.0]))[0], seen, atol=0.02)
+    np.testing.assert_allclose(half.project(np.array([0.2, -0.1, 1.0]))[0], seen, atol=1e-3)
 
 
 def test_rectified_images_use_P_and_R() -> None:
