@@ -1,0 +1,31 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Recognises placeholder pictures of any look: no photograph has the same bytes at many places."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from cvloc_ros.tiles.store import TileKey
+
+SUSPECT_PLACES = 8
+"""The same bytes at this many places are a placeholder, not imagery."""
+_REMEMBERED = 8192
+
+
+class Places:
+    """Counts, for the contents seen last, at how many places each was seen."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._seen: OrderedDict[bytes, set[TileKey]] = OrderedDict()
+
+    def count(self, content: bytes, key: TileKey) -> int:
+        """Note one sight and return the number of places, at most `SUSPECT_PLACES`."""
+        places = self._seen.setdefault(content, set())
+        self._seen.move_to_end(content)
+        if len(places) < SUSPECT_PLACES:
+            places.add(key)
+        if len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        return len(places)
