@@ -9,14 +9,17 @@ a metre. The shift therefore goes through ITRF2014, with which WGS 84 agrees wit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import ArrayLike
 from pyproj import Transformer
 
 from cvloc_ros.errors import GeoError
-from cvloc_ros.types import F64
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from cvloc_ros.types import F64
 
 _HUB = "ITRF2014"
 # Geographic 3D CRS of the datums whose transformation from ITRF2014 PROJ knows as a function of time.

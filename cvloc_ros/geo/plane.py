@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from pyproj import Transformer
 
 from cvloc_ros.errors import GeoError
-from cvloc_ros.types import F64
+
+if TYPE_CHECKING:
+    from cvloc_ros.types import F64
 
 A_M = 6378137.0
 """Semi-major axis of WGS 84."""
@@ -42,7 +44,7 @@ def utm_zone(latitude_deg: float, longitude_deg: float) -> int:
     Raises:
         GeoError: outside 80° S to 84° N there is no UTM.
     """
-    if not _UTM_SOUTH_DEG <= latitude_deg <= _UTM_NORTH_DEG:
+    if not _UTM_SOUTH_DEG <= latitude_deg < _UTM_NORTH_DEG:
         text = f"latitude {latitude_deg}° is outside UTM (80° S to 84° N); set geo.projection to local_enu"
         raise GeoError(text)
     zone = int((longitude_deg + 180.0) % 360.0 // 6.0) + 1

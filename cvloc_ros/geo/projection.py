@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Geographic coordinates to map metres and back, equal to navsat_transform with a manual datum.
 
-With "utm": p_map = Rz(-(yaw + γ)) (UTM(lat, lon) - UTM(datum)), one fixed zone, γ the clockwise bearing of grid north
-at the datum. With "local_enu": γ = 0 and UTM is replaced by the tangent plane at height 0. Either way +y is true north
-at the datum when yaw is 0.
+With "utm": p_map = Rz(-(yaw + gamma)) (UTM(lat, lon) - UTM(datum)), one fixed zone, gamma the clockwise bearing of
+grid north at the datum. With "local_enu": gamma = 0 and UTM is replaced by the tangent plane at height 0. Either way
++y is true north at the datum when yaw is 0.
 
 Two kinds of geographic coordinates meet here. GNSS coordinates are in `gnss_datum`; imagery coordinates (Web
 Mercator, national grids) are in `map_datum` and may be off by the constant `map_offset_m`.
@@ -15,18 +15,21 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 
-from cvloc_ros.config import Geo
 from cvloc_ros.errors import ConfigError, GeoError
 from cvloc_ros.geo.datum import DatumShift
 from cvloc_ros.geo.plane import Plane, TangentPlane, UtmPlane
-from cvloc_ros.types import F64
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from cvloc_ros.config import Geo
+    from cvloc_ros.types import F64
 
 Kind = Literal["utm", "local_enu"]
 _STEP_M = 50.0
@@ -66,7 +69,7 @@ class Projection:
         if not all(math.isfinite(value) for value in (self.yaw_rad, self.epoch_year, *self.map_offset_m)):
             text = f"yaw {self.yaw_rad}, offset {self.map_offset_m} and epoch {self.epoch_year} must be finite"
             raise GeoError(text)
-        planes: dict[str, type[UtmPlane] | type[TangentPlane]] = {"utm": UtmPlane, "local_enu": TangentPlane}
+        planes: dict[str, type[UtmPlane | TangentPlane]] = {"utm": UtmPlane, "local_enu": TangentPlane}
         if self.kind not in planes:
             text = f"projection {self.kind!r} is unknown; choose one of {', '.join(planes)}"
             raise GeoError(text)
@@ -253,7 +256,8 @@ def _imagery_transformer(crs: str | CRS) -> Transformer:
 def _finite(xy: tuple[Any, Any], crs: str | CRS) -> F64:
     points = np.stack([np.asarray(xy[0], dtype=np.float64), np.asarray(xy[1], dtype=np.float64)], axis=-1)
     if not np.isfinite(points).all():
-        text = f"a point lies outside the CRS {crs if isinstance(crs, str) else crs.name}; check tiles.crs and geo.datum"
+        name = crs if isinstance(crs, str) else crs.name
+        text = f"a point lies outside the CRS {name}; check tiles.crs and geo.datum"
         raise GeoError(text)
     return points
 

@@ -9,12 +9,16 @@ so that R = Rz(yaw) Ry(pitch) Rx(roll).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from cvloc_ros.types import F64, Pose2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
 
 _NORM_TOLERANCE = 0.01
 _RIGID_TOLERANCE = 1e-3

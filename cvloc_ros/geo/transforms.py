@@ -11,13 +11,15 @@ from __future__ import annotations
 import bisect
 import threading
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from cvloc_ros.errors import TransformError
 from cvloc_ros.geo import se3
-from cvloc_ros.types import F64
+
+if TYPE_CHECKING:
+    from cvloc_ros.types import F64
 
 ALWAYS_NS = 2**63 - 1
 """Returned by `TransformTree.latest_stamp` for a chain of static transforms."""
@@ -25,7 +27,7 @@ ALWAYS_NS = 2**63 - 1
 Reason = Literal["unknown_frame", "not_connected", "too_early", "not_yet", "conflict"]
 
 
-class LookupFailed(TransformError):
+class FrameLookupError(TransformError):
     """A lookup was refused; `reason` is machine-readable, `missing_s` the time missing to the known history."""
 
     def __init__(self, reason: Reason, text: str, missing_s: float = 0.0) -> None:
@@ -44,21 +46,23 @@ class _Edge:
     stamps: list[int] = field(default_factory=list)
     values: list[F64] = field(default_factory=list)
 
-    def insert(self, stamp_ns: int, value: F64, history_ns: int) -> bool:
+    def insert(self, stamp_ns: int, value: F64, history_ns: int, jump_ns: int) -> str:
+        """Store in order of stamps; return "" or the reason against it."""
         if self.static:
             self.stamps, self.values = [stamp_ns], [value]
-            return True
-        if self.stamps and stamp_ns < self.stamps[-1] - history_ns:
-            return False
+            return ""
+        late_ns = self.stamps[-1] - stamp_ns if self.stamps else 0
+        if late_ns > min(history_ns, jump_ns):
+            return "clock_jump" if late_ns > jump_ns else "too_old"
         index = bisect.bisect_left(self.stamps, stamp_ns)
         if index < len(self.stamps) and self.stamps[index] == stamp_ns:
             self.values[index] = value
-            return True
+            return ""
         self.stamps.insert(index, stamp_ns)
         self.values.insert(index, value)
         stale = bisect.bisect_left(self.stamps, self.stamps[-1] - history_ns)
         del self.stamps[:stale], self.values[:stale]
-        return True
+        return ""
 
     def at(self, stamp_ns: int) -> F64:
         """Interpolate; the stamp is known to be within the history."""
@@ -74,9 +78,10 @@ class _Edge:
 class TransformTree:
     """Thread-safe history of transforms between named frames; a leading slash of a name is ignored."""
 
-    def __init__(self, history_s: float = 60.0) -> None:
-        """Keep each dynamic transform up to `history_s` before its newest."""
+    def __init__(self, history_s: float = 60.0, jump_s: float = 2.0) -> None:
+        """Keep each dynamic transform up to `history_s` before its newest; over `jump_s` before is a clock jump."""
         self._history_ns = round(history_s * 1e9)
+        self._jump_ns = round(jump_s * 1e9)
         self._lock = threading.Lock()
         self._edges: dict[str, _Edge] = {}
         self._conflicts: dict[str, str] = {}
@@ -84,8 +89,9 @@ class TransformTree:
     def add(self, parent: str, child: str, stamp_ns: int, T_parent_child: F64, *, static: bool) -> str:
         """Store one transform (4, 4).
 
-        Returns "" or why it was refused: "empty_name", "self_parent", "not_finite", "not_rigid", "loop", "too_old"
-        (before the history that is kept) or "older_parent" (another parent is newer).
+        Returns "" or why it was refused: "empty_name", "self_parent", "not_finite", "not_rigid", "loop",
+        "older_parent" (another parent is newer), "too_old" (before the history that is kept) or "clock_jump" (far
+        before the newest of the same child: `clear`, then add again).
         """
         parent, child = _clean(parent), _clean(child)
         value = np.array(T_parent_child, dtype=np.float64)
@@ -95,26 +101,21 @@ class TransformTree:
         value.flags.writeable = False
         with self._lock:
             edge = self._edges.get(child)
-            if edge is not None and (edge.parent != parent or edge.static != static):
-                dynamic = not static and not edge.static
-                if dynamic and stamp_ns < edge.stamps[-1]:
-                    self._note_conflict(child, edge, parent, static)
-                    return "older_parent"
+            if edge is None or edge.parent != parent or edge.static != static:
                 if self._is_ancestor(child, parent):
                     return "loop"
-                self._note_conflict(child, edge, parent, static)
-                edge = None
-            if edge is None:
-                if self._is_ancestor(child, parent):
-                    return "loop"
+                if edge is not None:
+                    self._note_conflict(child, edge, parent, static=static)
+                    if not static and not edge.static and stamp_ns < edge.stamps[-1]:
+                        return "older_parent"
                 edge = self._edges[child] = _Edge(parent, static)
-            return "" if edge.insert(stamp_ns, value, self._history_ns) else "too_old"
+            return edge.insert(stamp_ns, value, self._history_ns, self._jump_ns)
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> F64:
         """Return `T_target_source` (4, 4) at the stamp.
 
         Raises:
-            LookupFailed: with `reason` unknown_frame, not_connected, too_early, not_yet or conflict.
+            FrameLookupError: with `reason` unknown_frame, not_connected, too_early, not_yet or conflict.
         """
         target, source = _clean(target), _clean(source)
         with self._lock:
@@ -130,7 +131,7 @@ class TransformTree:
         with self._lock:
             try:
                 up_source, up_target = self._chain(_clean(target), _clean(source))
-            except LookupFailed:
+            except FrameLookupError:
                 return None
             edges = [self._edges[child] for child in (*up_source, *up_target)]
             return min((edge.stamps[-1] for edge in edges if not edge.static), default=ALWAYS_NS)
@@ -159,11 +160,11 @@ class TransformTree:
             of = edge.parent
         return True
 
-    def _note_conflict(self, child: str, edge: _Edge, parent: str, static: bool) -> None:
+    def _note_conflict(self, child: str, edge: _Edge, parent: str, *, static: bool) -> None:
         kinds = {True: "static", False: "dynamic"}
         self._conflicts[child] = (
-            f"frame {child} has two parents: {edge.parent} ({kinds[edge.static]}) and {parent} ({kinds[static]}); "
-            "only one node may publish it: turn the TF output of the other off"
+            f"frame {child} is published twice: under {edge.parent} ({kinds[edge.static]}) and under {parent} "
+            f"({kinds[static]}); only one node may publish it: turn the TF output of the other off"
         )
 
     def _upwards(self, frame: str) -> list[str]:
@@ -181,7 +182,7 @@ class TransformTree:
             if frame not in known:
                 shown = ", ".join(sorted(known)[:20]) or "none"
                 text = f"frame {frame} is unknown; known frames: {shown}. Publish it on /tf or /tf_static, or rename it"
-                raise LookupFailed("unknown_frame", text)
+                raise FrameLookupError(reason="unknown_frame", text=text)
         from_source, from_target = self._upwards(source), self._upwards(target)
         common = set(from_target)
         top = next((frame for frame in from_source if frame in common), None)
@@ -190,7 +191,7 @@ class TransformTree:
                 f"frames {target} and {source} are in separate trees, with roots {from_target[-1]} and "
                 f"{from_source[-1]}; publish the transform that joins them"
             )
-            raise LookupFailed("not_connected", text)
+            raise FrameLookupError(reason="not_connected", text=text)
         return from_source[: from_source.index(top)], from_target[: from_target.index(top)]
 
     def _check_time(self, child: str, stamp_ns: int, what: str) -> None:
@@ -198,15 +199,15 @@ class TransformTree:
         if edge.static or edge.stamps[0] <= stamp_ns <= edge.stamps[-1]:
             return
         if child in self._conflicts:
-            raise LookupFailed("conflict", f"{what}: {self._conflicts[child]}")
+            raise FrameLookupError(reason="conflict", text=f"{what}: {self._conflicts[child]}")
         link = f"{what}: {edge.parent} -> {child}"
         if stamp_ns < edge.stamps[0]:
             missing_s = (edge.stamps[0] - stamp_ns) * 1e-9
             text = f"{link} begins {missing_s:.3f} s after the stamp; start it earlier or keep a longer history"
-            raise LookupFailed("too_early", text, missing_s)
+            raise FrameLookupError(reason="too_early", text=text, missing_s=missing_s)
         missing_s = (stamp_ns - edge.stamps[-1]) * 1e-9
         text = f"{link} ends {missing_s:.3f} s before the stamp; wait longer, or check its publisher and clock"
-        raise LookupFailed("not_yet", text, missing_s)
+        raise FrameLookupError(reason="not_yet", text=text, missing_s=missing_s)
 
     def _climb(self, children: list[str], stamp_ns: int) -> F64:
         transform = np.eye(4)
