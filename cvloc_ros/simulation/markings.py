@@ -1,0 +1,95 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Road paint: lane lines, stop lines, crossings, arrows, parking bays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cvloc_ros.simulation.layout import BAY_M, Layout, Street
+from cvloc_ros.simulation.raster import Grid
+from cvloc_ros.simulation.town import bay_slots
+from cvloc_ros.types import F64, U8
+
+STOP_LINE_M = 13.2
+_LINE_M = 0.12
+_ARROW = np.array([[0, -0.08], [2.6, -0.08], [2.6, -0.38], [4.2, 0], [2.6, 0.38], [2.6, 0.08], [0, 0.08]])
+_TURN = np.array([[1.0, 0.08], [1.9, 0.45], [1.5, 0.62], [2.6, 0.95], [2.7, 0.2], [2.3, 0.32], [1.5, 0.0]])
+
+
+def mark_streets(layout: Layout, grid: Grid, marking: U8) -> None:
+    """Paint all markings of a layout into a raster of coverage (0..255)."""
+    for street in layout.streets:
+        for outline in street_marks(street, layout.clear_m):
+            grid.fill(marking, [outline], 255, smooth=True)
+
+
+def street_marks(street: Street, clear_m: float) -> Iterator[F64]:
+    """Yield the outline (N, 2) of each painted area of one street, metres."""
+    first = clear_m if street.start >= 0 else 0.0
+    last = street.length_m - (clear_m if street.end >= 0 else 0.0)
+    yield from _centre_line(street, first, last)
+    if street.main:
+        edge = street.half_width_m - 0.42
+        for sign in (1.0, -1.0):
+            yield street.strip(first + 5, last - 5, sign * edge, sign * (edge - _LINE_M))
+    yield from _bays(street)
+    for node, flip in ((street.start, True), (street.end, False)):
+        if node >= 0:
+            yield from _approach(street, flip, crossing=street.main or (node + street.length_m) % 2 < 1.2)
+
+
+def stop_line(street: Street, *, at_start: bool) -> F64:
+    """Outline (N, 2) of the stop line before the junction at one end of a street, metres."""
+    return _strip(street, at_start, STOP_LINE_M, STOP_LINE_M + 0.5, 0.1, -street.half_width_m + 0.35)
+
+
+def _strip(street: Street, flip: bool, near: float, far: float, left: float, right: float) -> F64:
+    """Area before a junction, seen by a driver who drives to it: distances to its centre, offsets to the left."""
+    if flip:
+        return street.strip(near, far, -left, -right)
+    return street.strip(street.length_m - far, street.length_m - near, left, right)
+
+
+def _centre_line(street: Street, first: float, last: float) -> Iterator[F64]:
+    half = _LINE_M / 2
+    solid = 17.0
+    if street.start >= 0:
+        yield street.strip(first + 4.2, first + solid, half, -half)
+        first += solid + 3.0
+    if street.end >= 0:
+        yield street.strip(last - solid, last - 4.2, half, -half)
+        last -= solid + 3.0
+    for s in np.arange(first, last - 3.0, 6.0):
+        yield street.strip(s, s + 3.0, half, -half)
+
+
+def _bays(street: Street) -> Iterator[F64]:
+    for left, sign in ((True, 1.0), (False, -1.0)):
+        slots = bay_slots(street, left)
+        for s in slots:
+            inner, outer = sign * street.half_width_m, sign * (street.half_width_m + BAY_M - 0.3)
+            yield street.strip(s - 0.05, s + 0.05, inner, outer)
+        for s in slots[:-1]:
+            yield street.strip(s + 0.6, s + 4.9, sign * street.half_width_m, sign * (street.half_width_m + 0.1))
+
+
+def _approach(street: Street, flip: bool, *, crossing: bool) -> Iterator[F64]:
+    yield _strip(street, flip, STOP_LINE_M, STOP_LINE_M + 0.5, 0.1, -street.half_width_m + 0.35)
+    if crossing:
+        for offset in np.arange(-street.half_width_m + 0.5, street.half_width_m - 0.4, 1.0):
+            yield _strip(street, flip, 9.2, 12.2, offset + 0.5, offset)
+    if street.main:
+        yield from (_placed(street, flip, shape, 25.0) for shape in (_ARROW, _TURN * [1.0, -1.0]))
+
+
+def _placed(street: Street, flip: bool, shape: F64, distance_m: float) -> F64:
+    """Put a shape (N, 2; ahead, left) on the lane that leads to a junction, its tail at a distance from the centre."""
+    lane = -street.half_width_m / 2
+    ahead, left = shape[:, 0], shape[:, 1] * 1.2 + lane
+    if flip:
+        return np.stack([street.at(np.array([distance_m - a]), -o)[0] for a, o in zip(ahead, left, strict=True)])
+    s = street.length_m - distance_m
+    return np.stack([street.at(np.array([s + a]), o)[0] for a, o in zip(ahead, left, strict=True)])

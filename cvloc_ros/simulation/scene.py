@@ -1,0 +1,172 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""All settings of a simulated drive; the same scene gives the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from cvloc_ros.errors import ConfigError
+
+GENERATOR = 1
+"""Raised whenever the same settings give other bytes, so that kept drives are made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSpec:
+    """A simulated camera: mounting in base (metres; degrees: yaw left positive, pitch down positive) and lens."""
+
+    name: str
+    x_m: float
+    y_m: float
+    z_m: float
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float = 0.0
+    width: int = 640
+    height: int = 400
+    focal_px: float = 400.0
+    distortion: tuple[float, ...] = (-0.17, 0.05, 0.0004, -0.0003, -0.008)
+
+
+FRONT = CameraSpec("front", 1.45, 0.02, 1.62, 0.0, 9.0, 0.3)
+REAR = CameraSpec(
+    "rear", -0.85, -0.05, 1.38, 180.0, 8.0, -0.4, focal_px=390.0, distortion=(-0.18, 0.055, -0.0003, 0.0005, -0.009)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GnssSpec:
+    """Error of the simulated receiver: constant bias, first-order Gauss-Markov part, white noise (per axis, metres)."""
+
+    bias_m: float = 1.0
+    sigma_m: float = 2.5
+    correlation_s: float = 7.0
+    white_m: float = 0.2
+    rate_hz: float = 1.0
+    antenna_m: tuple[float, float, float] = (-0.4, 0.0, 1.75)
+
+
+@dataclass(frozen=True, slots=True)
+class OdomSpec:
+    """Error of the simulated wheel odometry and gyro."""
+
+    scale: float = 0.99
+    speed_noise_mps: float = 0.03
+    gyro_bias_radps: float = 4e-4
+    gyro_noise_radps: float = 5e-4
+    rate_hz: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Time from the stamp of a message to its log time, seconds."""
+
+    image_s: float = 0.05
+    fix_s: float = 0.12
+    odom_s: float = 0.005
+    truth_s: float = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A simulated world and the drive through it. The datum (degrees) lies in the sea: no real place looks like this."""
+
+    seed: int = 7
+    duration_s: float = 64.0
+    datum: tuple[float, float] = (56.0, 5.9)
+    altitude_m: float = 40.0
+    projection: Literal["utm", "local_enu"] = "utm"
+    size_m: tuple[float, float] = (400.0, 300.0)
+    resolution_m: float = 0.05
+    speed_mps: float = 7.0
+    start_s: int = 1780308000
+    image_rate_hz: float = 5.0
+    jpeg_quality: int = 85
+    cameras: tuple[CameraSpec, ...] = (FRONT, REAR)
+    gnss: GnssSpec = field(default_factory=GnssSpec)
+    odom: OdomSpec = field(default_factory=OdomSpec)
+    delays: Delays = field(default_factory=Delays)
+    storage: Literal["mcap", "sqlite3"] = "mcap"
+    bag_version: Literal[8, 9] = 9
+    map_zooms: tuple[int, ...] = (18, 19, 20)
+    map_format: Literal["png", "jpg"] = "jpg"
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no world can be made of."""
+        checks = {
+            f"seed = {self.seed}: must be 0 or more": self.seed >= 0,
+            f"duration_s = {self.duration_s}: must be 1 to 3600": 1 <= self.duration_s <= 3600,
+            f"datum = {self.datum}: latitude within 80 degrees, longitude within 180": (
+                abs(self.datum[0]) <= 80 and abs(self.datum[1]) <= 180
+            ),
+            f"size_m = {self.size_m}: each side must be 60 to 2000": all(60 <= side <= 2000 for side in self.size_m),
+            f"resolution_m = {self.resolution_m}: must be 0.02 to 0.5": 0.02 <= self.resolution_m <= 0.5,
+            f"speed_mps = {self.speed_mps}: must be 1 to 20": 1 <= self.speed_mps <= 20,
+            f"image_rate_hz = {self.image_rate_hz}: must be 0.1 to 30": 0.1 <= self.image_rate_hz <= 30,
+            f"jpeg_quality = {self.jpeg_quality}: must be 10 to 100": 10 <= self.jpeg_quality <= 100,
+            "cameras: at least one, with different names": len({c.name for c in self.cameras})
+            == len(self.cameras)
+            > 0,
+            f"map_zooms = {self.map_zooms}: each must be 14 to 22": bool(self.map_zooms)
+            and all(14 <= zoom <= 22 for zoom in self.map_zooms),
+        }
+        faults = [text for text, good in checks.items() if not good]
+        if faults:
+            raise ConfigError("\n".join(faults))
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Return the random stream of one purpose, so that a change of one part leaves the others as they are."""
+        return np.random.default_rng([self.seed, *purpose.encode()])
+
+    def to_yaml(self) -> str:
+        """Write all settings; `from_yaml` gives the same scene again."""
+        tree = {"simulated_by": "cvloc_ros", "generator": GENERATOR, "scene": _plain(asdict(self))}
+        return str(yaml.safe_dump(tree, sort_keys=False))
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Scene:
+        """Read what `to_yaml` wrote.
+
+        Raises:
+            ConfigError: the text is no scene, or names settings that do not exist.
+        """
+        try:
+            tree = dict(yaml.safe_load(text)["scene"])
+            tree["cameras"] = tuple(_build(CameraSpec, item) for item in tree.get("cameras", ()))
+            parts: dict[str, type[Any]] = {"gnss": GnssSpec, "odom": OdomSpec, "delays": Delays}
+            for key, kind in parts.items():
+                tree[key] = _build(kind, tree.get(key, {}))
+            return _build(cls, tree)
+        except (KeyError, TypeError, ValueError, yaml.YAMLError) as err:
+            msg = f"no scene file of cvloc_ros: {err}"
+            raise ConfigError(msg) from err
+
+    @classmethod
+    def load(cls, path: Path) -> Scene:
+        """Read a scene file."""
+        try:
+            return cls.from_yaml(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as err:
+            msg = f"{path}: {err}"
+            raise ConfigError(msg) from err
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _build(kind: type[Any], tree: Any) -> Any:
+    known = {item.name for item in fields(kind)}
+    unknown = sorted(set(tree) - known)
+    if unknown:
+        msg = f"{kind.__name__}: unknown settings {unknown}; known are {sorted(known)}"
+        raise ConfigError(msg)
+    return kind(**{key: tuple(item) if isinstance(item, list) else item for key, item in tree.items()})
