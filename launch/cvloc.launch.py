@@ -1,0 +1,174 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the localizer, and RViz if asked for. `ros2 launch cvloc_ros cvloc.launch.py --show-args` lists the arguments.
+
+An argument left empty takes the value of `params_file`; one that is given wins over it.
+"""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+SHARE = Path(__file__).resolve().parent.parent
+FROM_FILE = "Empty: as in params_file."
+SWITCH = ["true", "false"]
+
+ARGUMENTS = [
+    DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node and of its topics."),
+    DeclareLaunchArgument(
+        "params_file", default_value=str(SHARE / "config" / "cvloc.yaml"),
+        description="YAML file with parameters; the shipped one describes each of them.",
+    ),
+    DeclareLaunchArgument(
+        "camera", default_value="camera",
+        description="Camera (of camera_names in params_file) that image_topic, camera_info_topic, image_transport mean.",
+    ),
+    DeclareLaunchArgument("image_topic", default_value="", description=f"Topic of the images. {FROM_FILE}"),
+    DeclareLaunchArgument(
+        "camera_info_topic", default_value="",
+        description=f"Topic of the calibration; none: a panorama, which has no calibration. {FROM_FILE}",
+    ),
+    DeclareLaunchArgument(
+        "image_transport", default_value="", choices=["", "raw", "compressed"],
+        description=f"compressed subscribes to image_topic + /compressed. {FROM_FILE}",
+    ),
+    DeclareLaunchArgument(
+        "fix_topic", default_value="", description=f"NavSatFix topic; none: no GNSS. {FROM_FILE}"
+    ),
+    DeclareLaunchArgument(
+        "odom_topic", default_value="", description=f"Odometry topic; none: no odometry. {FROM_FILE}"
+    ),
+    DeclareLaunchArgument(
+        "map", default_value="",
+        description=f"Aerial imagery: .mbtiles, .tif, tile folder, URL template or provider:NAME. {FROM_FILE}",
+    ),
+    DeclareLaunchArgument(
+        "datum", default_value="",
+        description=f"Origin of the map: latitude, longitude (degrees) and yaw (radians), comma separated. {FROM_FILE}",
+    ),
+    DeclareLaunchArgument(
+        "tf_mode", default_value="", choices=["", "none", "map_to_odom", "map_to_base_link"],
+        description=f"Transform that the node sends; none where a filter owns the tree. {FROM_FILE}",
+    ),
+    DeclareLaunchArgument(
+        "device", default_value="", choices=["", "auto", "cpu", "cuda"],
+        description=f"Where the matcher runs. {FROM_FILE}",
+    ),
+    DeclareLaunchArgument(
+        "autostart", default_value="true", choices=SWITCH,
+        description="Configure and activate at start; false waits for a lifecycle manager.",
+    ),
+    DeclareLaunchArgument(
+        "use_sim_time", default_value="false", choices=SWITCH,
+        description="Take the time from /clock (simulation, bag played with --clock).",
+    ),
+    DeclareLaunchArgument(
+        "log_level", default_value="info", choices=["debug", "info", "warn", "error", "fatal"],
+        description="Least severity of the node's log.",
+    ),
+    DeclareLaunchArgument(
+        "respawn", default_value="false", choices=SWITCH, description="Start the node again when its process dies."
+    ),
+    DeclareLaunchArgument(
+        "fastdds", default_value="false", choices=SWITCH,
+        description="Use config/fastdds.xml: large shared memory, without which raw images on best effort get lost. "
+        "The camera driver needs it too.",
+    ),
+    DeclareLaunchArgument("rviz", default_value="false", choices=SWITCH, description="Start RViz with our layout."),
+]
+"""In the order of use: what, from which topics, on which map, how it runs."""
+
+VIEWED = (
+    "pose", "markers", "search_window", "debug/overlay", "debug/aerial", "debug/score", "debug/points", "odometry",
+)
+"""Our topics in rviz/cvloc.rviz; they follow the namespace."""
+
+TEXT_PARAMETERS = {
+    "fix_topic": "inputs.fix_topic",
+    "odom_topic": "inputs.odom_topic",
+    "map": "tiles.source",
+    "tf_mode": "output.tf_mode",
+    "device": "matcher.device",
+}
+CAMERA_PARAMETERS = {
+    "image_topic": "image_topic",
+    "camera_info_topic": "camera_info_topic",
+    "image_transport": "transport",
+}
+MAY_BE_NONE = {"fix_topic", "odom_topic", "camera_info_topic"}
+
+
+def overrides(given):
+    """Turn launch arguments (name -> text) into parameters that win over those of the file."""
+    prefix = f"cameras.{given['camera']}."
+    names = {**TEXT_PARAMETERS, **{name: prefix + key for name, key in CAMERA_PARAMETERS.items()}}
+    parameters = {
+        names[name]: "" if name in MAY_BE_NONE and given[name] == "none" else given[name]
+        for name in names
+        if given[name]
+    }
+    if given["datum"]:
+        parameters["geo.datum"] = parse_datum(given["datum"])
+    for name in ("autostart", "use_sim_time"):
+        parameters[name] = given[name] == "true"
+    return parameters
+
+
+def parse_datum(text):
+    """Read `latitude, longitude[, yaw]`; raises ValueError naming the text where it is something else."""
+    try:
+        numbers = [float(part) for part in text.strip("[] ").replace(",", " ").split()]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (2, 3):
+        msg = f"datum:={text!r} must be latitude,longitude,yaw such as 48.85,2.35,0.0"
+        raise ValueError(msg)
+    return [*numbers, 0.0][:3]
+
+
+def start(context):
+    """Start what the arguments ask for."""
+    given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
+    parameters = {
+        name: ParameterValue(value, value_type=str) if isinstance(value, str) else value
+        for name, value in overrides(given).items()
+    }
+    localizer = Node(
+        package="cvloc_ros",
+        executable="localizer",
+        name="cvloc",
+        namespace=given["namespace"],
+        parameters=[given["params_file"], parameters],
+        arguments=["--ros-args", "--log-level", f"cvloc:={given['log_level']}"],
+        respawn=given["respawn"] == "true",
+        respawn_delay=2.0,
+        output="screen",
+        emulate_tty=True,
+    )
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz",
+        namespace=given["namespace"],
+        parameters=[{"use_sim_time": parameters["use_sim_time"]}],
+        arguments=["-d", str(SHARE / "rviz" / "cvloc.rviz")],
+        remappings=[(f"/cvloc/{topic}", f"cvloc/{topic}") for topic in VIEWED],
+        condition=IfCondition(given["rviz"]),
+        output="log",
+    )
+    return [localizer, rviz]
+
+
+def generate_launch_description():
+    """Entry point of `ros2 launch`."""
+    profile = SetEnvironmentVariable(
+        "FASTRTPS_DEFAULT_PROFILES_FILE",
+        str(SHARE / "config" / "fastdds.xml"),
+        condition=IfCondition(LaunchConfiguration("fastdds")),
+    )
+    return LaunchDescription([*ARGUMENTS, profile, OpaqueFunction(function=start)])
