@@ -131,6 +131,15 @@ class Prior(_Section):
     )
     align_window_s: float = param(60.0, "GNSS and own poses this old align the odometry.", unit="s", gt=0, le=3600)
     use_own_poses: bool = param(True, "Own accepted poses, carried by odometry, help to bound the search.")
+    own_sigma_m: float = param(
+        1.0, "Own poses are never believed better than this when they bound the search.", unit="m", gt=0, le=100,
+        dynamic=True,
+    )
+    own_sigma_deg: float = param(2.0, "The same for the yaw.", unit="deg", gt=0, le=90, dynamic=True)
+    forget_after: int = param(
+        5, "After this many consecutive refusals own poses are forgotten: they may have been wrong.", ge=1, le=1000,
+        dynamic=True,
+    )
     odom_drift_m_per_m: float = param(0.02, "Odometry position error per travelled metre.", gt=0, le=1, dynamic=True)
     odom_drift_deg_per_m: float = param(
         0.03, "Odometry yaw error per travelled metre.", unit="deg/m", gt=0, le=10, dynamic=True
@@ -178,7 +187,7 @@ class Tiles(_Section):
     providers_file: str = param("", "Own provider catalogue; empty takes the shipped config/providers.yaml.")
     contact: str = param("", "URL or mail address sent in the User-Agent; http sources require it.")
     zoom: int = param(-1, "Zoom level; -1 takes the one that fits resolution_m.", ge=-1, le=24)
-    resolution_m: float = param(0.2, "Pixel size of the patch given to the matcher.", unit="m", ge=0.02, le=5)
+    resolution_m: float = param(0.25, "Pixel size of the patch given to the matcher.", unit="m", ge=0.02, le=5)
     patch_grid_m: float = param(
         32.0, "Patch corners lie on this grid, so that a patch serves many frames.", unit="m", ge=1, le=1000
     )
@@ -195,7 +204,6 @@ class Tiles(_Section):
 class Classical(_Section):
     """The matcher without weights: bird's-eye mosaic against the patch by masked correlation."""
 
-    resolution_m: float = param(0.25, "Cell of the correlation.", unit="m", ge=0.05, le=2)
     yaw_step_deg: float = param(1.0, "Step of the yaw search when the yaw is known.", unit="deg", ge=0.1, le=10)
     range_m: float = param(20.0, "The ground is used up to this distance from the vehicle.", unit="m", ge=5, le=100)
     min_cells: int = param(400, "Fewest ground cells with evidence.", ge=10)
@@ -225,20 +233,29 @@ class Matching(_Section):
 class Estimation(_Section):
     """From scores to a pose with an honest covariance, and the gates."""
 
-    temperature: float = param(0.02, "Score difference that is one unit of log-likelihood.", gt=0, le=100, dynamic=True)
+    temperature: float = param(
+        20.0, "Divides the matcher's log-likelihood: neighbouring cells are not independent.", gt=0, le=10000,
+        dynamic=True,
+    )
     covariance_scale: float = param(1.0, "Factor s² on the computed covariance.", gt=0, le=1000, dynamic=True)
     sigma_floor_m: float = param(
         0.25, "Geo-registration error of the imagery; added to the position variance.", unit="m", gt=0, le=20,
         dynamic=True,
     )
     sigma_floor_deg: float = param(0.4, "Added to the yaw variance.", unit="deg", gt=0, le=20, dynamic=True)
-    min_coverage: float = param(0.6, "Least share of ground evidence with imagery under it.", ge=0, le=1, dynamic=True)
+    min_coverage: float = param(
+        0.7, "Least share of the street around the pose (10 m ahead and behind, 3 m to each side) with imagery.", ge=0,
+        le=1, dynamic=True,
+    )
     min_score: float = param(0.15, "Least similarity of the best pose.", ge=-1, le=1, dynamic=True)
     max_ambiguity: float = param(
         0.5, "Largest likelihood of another peak relative to the best.", ge=0, le=1, dynamic=True
     )
     ambiguity_radius_m: float = param(2.0, "Peaks further apart than this are different places.", unit="m", gt=0,
                                       le=50, dynamic=True)
+    edge_m: float = param(0.5, "A best pose closer than this to the edge of the window is refused.", unit="m", ge=0,
+                          le=10, dynamic=True)
+    edge_deg: float = param(1.0, "The same for the yaw.", unit="deg", ge=0, le=10, dynamic=True)
     max_sigma_m: float = param(2.0, "Largest standard deviation that is published.", unit="m", gt=0, le=100,
                                dynamic=True)
     max_sigma_deg: float = param(5.0, "Largest yaw standard deviation that is published.", unit="deg", gt=0, le=90,
@@ -246,8 +263,8 @@ class Estimation(_Section):
     gate_sigma: float = param(5.0, "Largest distance to the prior, in sigma.", gt=0, le=100, dynamic=True)
     max_latency_s: float = param(1.5, "Results older than this are not published.", unit="s", gt=0, le=60, dynamic=True)
     agreement: int = param(
-        1, "Consecutive attempts that must agree with each other by odometry before the first pose.", ge=1, le=20,
-        dynamic=True,
+        3, "After a start with unknown yaw, this many consecutive attempts must agree before the first pose.", ge=1,
+        le=20, dynamic=True,
     )
 
 
@@ -261,7 +278,7 @@ class Output(_Section):
     tf_tolerance_s: float = param(0.2, "The transform (never the pose) is dated this far ahead.", unit="s", ge=0, le=5)
     min_interval_s: float = param(0.2, "Least time between attempts.", unit="s", ge=0, le=3600, dynamic=True)
     min_travel_m: float = param(
-        0.5, "Least travel between attempts, so that a standing vehicle sends no stream of equal matches.", unit="m",
+        0.25, "Least travel between attempts, so that a standing vehicle sends no stream of equal matches.", unit="m",
         ge=0, le=100, dynamic=True,
     )
     heartbeat_s: float = param(10.0, "A standing vehicle still attempts this often.", unit="s", gt=0, le=3600,

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cvloc_ros.session import CameraImage
-from cvloc_ros.types import F64, CameraModel, GeoFix, HeadingSample, OdomSample, Pose2
+from cvloc_ros.types import F64, CameraImage, CameraModel, GeoFix, HeadingSample, OdomSample, Pose2
 
 UNKNOWN_FIX_SIGMA_M = 5.0
 """Taken where a fix states no covariance (COVARIANCE_TYPE_UNKNOWN, zeros or NaN): a plain receiver in the open."""
@@ -204,6 +203,6 @@ def image(message: Any, camera: str, offset_s: float = 0.0, frame_id: str = "") 
             return decode.decode_image(
                 message.data, message.height, message.width, message.encoding, message.step, bool(message.is_bigendian)
             )
-        return decode.decode_compressed(message.data, message.format)
+        return decode.decode_compressed(message.format, message.data)
 
     return CameraImage(camera, stamp_ns(message, offset_s), frame_id or frame(message.header.frame_id), decoder)

@@ -4,92 +4,348 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
 
-from cvloc_ros.types import U8, CameraModel, F64, GeoFix, HeadingSample, LocalizationResult, OdomSample, Pose2
+import numpy as np
 
-if TYPE_CHECKING:
-    from cvloc_ros.config import Config
-    from cvloc_ros.geo.projection import Projection
-    from cvloc_ros.geo.transforms import TransformTree
+from cvloc_ros.agreement import Agreement
+from cvloc_ros.buffers import StampBuffer
+from cvloc_ros.config import Config
+from cvloc_ros.errors import ConfigError, GeoError, ImageError
+from cvloc_ros.estimation.gates import Refusal
+from cvloc_ros.geo import se3
+from cvloc_ros.geo.projection import Projection
+from cvloc_ros.geo.transforms import FrameLookupError, TransformTree
+from cvloc_ros.history import Fix, History, from_transform
+from cvloc_ros.imaging.ground import BirdsEye, level
+from cvloc_ros.keyframes import Keyframes
+from cvloc_ros.matching import registry
+from cvloc_ros.odometry import TrackPoint
+from cvloc_ros.pipeline import Localizer
+from cvloc_ros.tiles import AerialMap, open_map
+from cvloc_ros.types import (
+    CameraImage,
+    CameraModel,
+    F64,
+    GeoFix,
+    GroundView,
+    HeadingSample,
+    LocalizationResult,
+    Mask,
+    OdomSample,
+    Pose2,
+    PosePrior,
+    Status,
+)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CameraImage:
-    """An image as it arrived; `decode` yields RGB (H, W, 3) u8 or raises `ImageError`, and is called only when needed."""
-
-    camera: str
-    stamp_ns: int
-    frame_id: str
-    decode: Callable[[], U8]
-
+ATTITUDE_MAX_AGE_NS = 100_000_000
+BODY_FROM_OPTICAL = np.array(
+    [[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+)
 
 class Session:
-    """All inputs of one vehicle. Not thread-safe but for the `add_*` and `set_*` methods, which only store."""
+    """All inputs of one vehicle.
 
-    config: Config
-    projection: Projection | None
-    """None until the first fix where `geo.datum_source` is first_fix."""
-    transforms: TransformTree
+    The `add_*` and `set_*` methods only store and may be called from any thread; the others belong to one thread.
+    """
+
+    def __init__(self, config: Config, projection: Projection | None) -> None:
+        """Use `open`, which checks everything that can be checked before the first image."""
+        self.config = config
+        self.projection = projection
+        """None until the first fix where `geo.datum_source` is first_fix."""
+        self.transforms = TransformTree(config.inputs.history_s)
+        self.aerial: AerialMap | None = None
+        self._cameras: dict[str, CameraModel] = {}
+        self._masks: dict[str, Mask] = load_masks(config)
+        self._history = History(config)
+        self._attitude: StampBuffer[tuple[float, float]] = StampBuffer(config.inputs.history_s)
+        self._keyframes = Keyframes(config.matcher)
+        self._agreement = Agreement()
+        self._matcher = registry.create(config.matcher, BirdsEye(tables=64))
+        self._localizer: Localizer | None = None
+        self._last_point: TrackPoint | None = None
+        self._last_ns = -1
+        self._refusals = 0
+        self._confirmed = False
+        if projection is not None:
+            self._open_map(projection)
 
     @classmethod
     def open(cls, config: Config) -> Session:
         """Open map, matcher and buffers. Raises CvlocError with the remedy where one of them cannot be had."""
-        raise NotImplementedError
+        if not config.tiles.source:
+            msg = "tiles.source is empty; give a map: an .mbtiles, .tif, tile folder, URL template or provider:NAME"
+            raise ConfigError(msg)
+        first_fix = config.geo.datum_source == "first_fix" and not config.geo.datum
+        return cls(config, None if first_fix else Projection.from_config(config.geo))
 
     def warm_up(self) -> float:
         """Run the matcher once on dummy data; return the seconds it took."""
-        raise NotImplementedError
+        return self._matcher.warm_up()
 
     def apply(self, config: Config) -> None:
         """Take over new values of the dynamic keys."""
-        raise NotImplementedError
+        self.config = config
+        if self._localizer is not None:
+            self._localizer.apply(config)
 
     def set_calibration(self, camera: str, model: CameraModel) -> None:
         """Set or replace the model of one camera (from CameraInfo)."""
-        raise NotImplementedError
+        if self._cameras.get(camera) != model:
+            self._cameras[camera] = model
 
-    def add_transform(self, parent: str, child: str, stamp_ns: int, T_parent_child: F64, *, static: bool) -> None:
-        """Store one transform of /tf or /tf_static."""
-        raise NotImplementedError
+    def add_transform(self, parent: str, child: str, stamp_ns: int, T_parent_child: F64, *, static: bool) -> str:
+        """Store one transform of /tf or /tf_static; return "" or why it was refused.
+
+        Without an odometry topic, odom to base from TF is the odometry.
+        """
+        frames = self.config.frames
+        if not self.config.inputs.odom_topic and (parent, child) == (frames.odom, frames.base) and not static:
+            self._history.odometry.add(OdomSample(stamp_ns, se3.to_pose2(T_parent_child)))
+        return self.transforms.add(parent, child, stamp_ns, T_parent_child, static=static)
 
     def add_fix(self, fix: GeoFix) -> str:
-        """Store a fix; return "" or the reason why it was refused (no_fix, not_finite, ...)."""
-        raise NotImplementedError
+        """Store a fix; return "" or why it was refused: no_fix, not_finite, out_of_range, clock_jump, too_old."""
+        if fix.quality < 0:
+            return "no_fix"
+        values = np.array([fix.latitude_deg, fix.longitude_deg, *np.ravel(fix.covariance_m2)])
+        if not np.isfinite(values).all():
+            return "not_finite"
+        if self.projection is None:
+            self._open_map(Projection.at_fix(self.config.geo, fix.latitude_deg, fix.longitude_deg))
+        if self.projection is None:
+            return "no_datum"
+        try:
+            position = self.projection.to_map(fix.latitude_deg, fix.longitude_deg)
+        except GeoError:
+            return "out_of_range"
+        turn = Pose2(0.0, 0.0, self.projection.yaw_of_east(position))
+        axes = turn.apply(np.eye(2))
+        covariance = axes.T @ fix.covariance_m2 @ axes
+        return self._history.fixes.add(fix.stamp_ns, Fix(fix.stamp_ns, position, covariance, self._lever(fix)))
 
     def add_odom(self, sample: OdomSample) -> str:
-        """Store odometry of base in odom."""
-        raise NotImplementedError
+        """Store odometry of base in odom; return "" or why it was refused."""
+        return self._history.odometry.add(sample)
 
     def add_heading(self, sample: HeadingSample) -> str:
-        """Store an absolute heading."""
-        raise NotImplementedError
+        """Store an absolute heading; return "" or why it was refused."""
+        if not (math.isfinite(sample.yaw_rad) and sample.sigma_rad > 0.0):
+            return "not_finite"
+        return self._history.headings.add(sample.stamp_ns, sample)
 
     def add_attitude(self, stamp_ns: int, roll_rad: float, pitch_rad: float) -> str:
-        """Store roll and pitch of base against the horizon (from an IMU)."""
-        raise NotImplementedError
+        """Store roll and pitch of base against the horizon (from an IMU); return "" or why it was refused."""
+        if not (math.isfinite(roll_rad) and math.isfinite(pitch_rad)):
+            return "not_finite"
+        return self._attitude.add(stamp_ns, (roll_rad, pitch_rad))
 
     def set_initial_pose(self, stamp_ns: int, pose: Pose2, covariance: F64) -> str:
         """Start from this pose of base in map; covariance (3, 3) over x, y, yaw; huge variances mean unknown."""
-        raise NotImplementedError
+        values = np.array([pose.x_m, pose.y_m, pose.yaw_rad, *np.ravel(covariance)])
+        if not np.isfinite(values).all():
+            return "not_finite"
+        if np.linalg.eigvalsh(covariance)[0] <= 0.0:
+            return "covariance_not_positive"
+        self._history.start_at(stamp_ns, pose, covariance)
+        self._agreement.clear()
+        self._confirmed = False
+        return ""
 
     def ready(self, stamp_ns: int) -> bool:
         """Tell whether odometry and TF have reached the stamp, so that waiting longer gains nothing."""
-        raise NotImplementedError
+        frames = self.config.frames
+        if self.config.prior.source == "tf":
+            reach = self.transforms.latest_stamp(frames.map, frames.base)
+        else:
+            reach = self._history.odometry.newest_ns
+        return reach is None or reach >= stamp_ns
 
-    def localize(self, images: Sequence[CameraImage], age_s: float = 0.0) -> LocalizationResult:
+    def localize(self, images: Sequence[CameraImage], age_s: float | None = None) -> LocalizationResult:
         """Attempt a pose at the stamp of the first image (all images belong together in time).
 
-        `age_s` is how old the image was when work on it began (0 in replay); it counts towards the latency gate.
+        `age_s` is how old the image was when work on it began; None (replay) leaves latency out of the gates.
         """
-        raise NotImplementedError
+        begin = time.perf_counter()
+        stamp_ns = images[0].stamp_ns
+        point = self._history.odometry.at(stamp_ns)
+        idle = self._idle(stamp_ns, point)
+        if idle is not None:
+            return LocalizationResult(idle[0], stamp_ns, (idle[1],))
+        self._last_ns, self._last_point = stamp_ns, point
+        result = self._attempt(images, stamp_ns, point)
+        elapsed = time.perf_counter() - begin
+        result = dataclasses.replace(result, timings_s={**result.timings_s, "total": elapsed})
+        if age_s is not None and age_s + elapsed > self.config.estimation.max_latency_s:
+            late = f"{age_s + elapsed:.2f} s after the image, limit {self.config.estimation.max_latency_s}"
+            result = refuse(result, Status.TOO_LATE, late)
+        return self._learn(result, point)
 
     def reset(self) -> None:
-        """Forget history, keyframes and own poses; keep map, matcher and calibration."""
-        raise NotImplementedError
+        """Forget history, keyframes and own poses; keep map, matcher, calibration and static transforms."""
+        self._history.clear()
+        self._attitude.clear()
+        self.transforms.clear()
+        self._keyframes.clear()
+        self._agreement.clear()
+        self._last_ns, self._last_point, self._refusals, self._confirmed = -1, None, 0, False
 
     def close(self) -> None:
         """Release map, cache and device."""
-        raise NotImplementedError
+        self._matcher.close()
+        if self.aerial is not None:
+            self.aerial.close()
+
+    def _open_map(self, projection: Projection) -> None:
+        self.aerial = open_map(self.config.tiles, projection)
+        self._localizer = Localizer(self.config, self.aerial, self._matcher)
+        self.projection = projection
+
+    def _idle(self, stamp_ns: int, point: TrackPoint | None) -> Refusal | None:
+        """Why no attempt is made at this stamp, before anything is decoded."""
+        if stamp_ns <= self._last_ns:
+            return Status.OLD_STAMP, f"stamp is {(self._last_ns - stamp_ns) * 1e-9:.3f} s before the last one"
+        output = self.config.output
+        since_s = (stamp_ns - self._last_ns) * 1e-9
+        if self._last_ns >= 0 and since_s < output.min_interval_s:
+            return Status.THROTTLED, f"{since_s:.3f} s after the last attempt, least {output.min_interval_s}"
+        if point is not None and self._last_point is not None and since_s < output.heartbeat_s:
+            moved = point.travelled_m - self._last_point.travelled_m
+            if 0.0 <= moved < output.min_travel_m:
+                return Status.STANDSTILL, f"moved {moved:.2f} m since the last attempt, least {output.min_travel_m}"
+        return None
+
+    def _attempt(
+        self, images: Sequence[CameraImage], stamp_ns: int, point: TrackPoint | None
+    ) -> LocalizationResult:
+        start = time.perf_counter()
+        views, refusal = self._views(images)
+        timings = {"decode": time.perf_counter() - start}
+        if not views:
+            return LocalizationResult(refusal[0], stamp_ns, (refusal[1],), timings_s=timings)
+        places = self.config.matcher.keyframes_min
+        if point is not None:
+            views, places = self._keyframes.join(views, point)
+        start = time.perf_counter()
+        prior = self._prior(stamp_ns)
+        timings["prior"] = time.perf_counter() - start
+        if not isinstance(prior, PosePrior):
+            return LocalizationResult(prior[0], stamp_ns, (prior[1],), views=tuple(views), timings_s=timings)
+        if places < self.config.matcher.keyframes_min or self._localizer is None:
+            reason = f"{places} places seen, {self.config.matcher.keyframes_min} needed"
+            return LocalizationResult(
+                Status.WAITING_KEYFRAMES, stamp_ns, (reason,), prior=prior, views=tuple(views), timings_s=timings
+            )
+        result = self._localizer.localize(views, prior)
+        reasons = (*result.reasons, refusal[1]) if refusal[1] else result.reasons
+        return dataclasses.replace(result, reasons=reasons, timings_s={**timings, **result.timings_s})
+
+    def _views(self, images: Sequence[CameraImage]) -> tuple[list[GroundView], Refusal]:
+        """Decode what can be decoded; the refusal tells of the first camera that could not be used."""
+        views, refusal = [], (Status.OK, "")
+        for image in images:
+            view = self._view(image)
+            if isinstance(view, GroundView):
+                views.append(view)
+            elif not refusal[1]:
+                refusal = view
+        return views, refusal
+
+    def _view(self, image: CameraImage) -> GroundView | Refusal:
+        settings = self.config.cameras[image.camera]
+        camera = self._cameras.get(image.camera)
+        if camera is None:
+            topic = settings.camera_info_topic
+            return Status.NO_CAMERA_INFO, f"camera {image.camera}: no calibration arrived; check topic {topic}"
+        try:
+            T_base_camera = self._mounting(image)
+        except FrameLookupError as err:
+            return Status.NO_TRANSFORM, f"camera {image.camera}: {err}"
+        try:
+            rgb = image.decode()
+        except ImageError as err:
+            return Status.BAD_IMAGE, f"camera {image.camera}: {err}"
+        if rgb.shape[:2] != (camera.height, camera.width):
+            size = f"{rgb.shape[1]}x{rgb.shape[0]}"
+            return Status.BAD_IMAGE, (
+                f"camera {image.camera}: image is {size}, its calibration is for {camera.width}x{camera.height}"
+            )
+        mask = self._masks.get(image.camera)
+        return GroundView(image.camera, rgb, camera, T_base_camera, image.stamp_ns, valid=mask)
+
+    def _mounting(self, image: CameraImage) -> F64:
+        """Pose of the optical frame in base, levelled by the attitude at the stamp where there is one."""
+        settings = self.config.cameras[image.camera]
+        if settings.mounting:
+            x, y, z, roll, pitch, yaw = settings.mounting
+            T_base_camera = se3.from_rpy(roll, pitch, yaw, (x, y, z)) @ BODY_FROM_OPTICAL
+        else:
+            frame = settings.frame_id or image.frame_id
+            T_base_camera = self.transforms.lookup(self.config.frames.base, frame, image.stamp_ns)
+        before, after = self._attitude.bracket(image.stamp_ns)
+        nearest = min(
+            (pair for pair in (before, after) if pair is not None),
+            key=lambda pair: abs(pair[0] - image.stamp_ns), default=None,
+        )
+        if nearest is None or abs(nearest[0] - image.stamp_ns) > ATTITUDE_MAX_AGE_NS:
+            return T_base_camera
+        return level(T_base_camera, *nearest[1])
+
+    def _prior(self, stamp_ns: int) -> PosePrior | Refusal:
+        if self.config.prior.source != "tf":
+            return self._history.prior(stamp_ns, self.config)
+        try:
+            return from_transform(self.transforms.lookup, stamp_ns, self.config, se3.to_pose2)
+        except FrameLookupError as err:
+            return Status.NO_PRIOR, str(err)
+
+    def _learn(self, result: LocalizationResult, point: TrackPoint | None) -> LocalizationResult:
+        """Let accepted poses bound the next searches, and forget them when they seem to have been wrong."""
+        if result.estimate is None:
+            self._refusals += result.candidate is not None
+            if self._refusals >= self.config.prior.forget_after:
+                self._history.forget_own()
+                self._confirmed, self._refusals = False, 0
+            if result.candidate is not None:
+                self._agreement.clear()
+            return result
+        if point is not None and not self._confirmed and not self._history.heading_given:
+            waiting = self._agreement.add(point, result.estimate, self.config)
+            if waiting:
+                return refuse(result, Status.INCONSISTENT, waiting)
+        self._confirmed, self._refusals = True, 0
+        if point is not None:
+            self._history.remember(point, result.estimate)
+        return result
+
+    def _lever(self, fix: GeoFix) -> F64:
+        """Antenna in base (2,); zero where its frame is not known."""
+        if not fix.frame_id or fix.frame_id == self.config.frames.base:
+            return np.zeros(2)
+        try:
+            T_base_antenna = self.transforms.lookup(self.config.frames.base, fix.frame_id, fix.stamp_ns)
+        except FrameLookupError:
+            return np.zeros(2)
+        return np.asarray(T_base_antenna[:2, 3])
+
+
+def refuse(result: LocalizationResult, status: Status, reason: str) -> LocalizationResult:
+    """Turn an accepted result into a refused one; the estimate becomes the candidate."""
+    candidate = result.estimate or result.candidate
+    return dataclasses.replace(
+        result, status=status, estimate=None, candidate=candidate, reasons=(reason, *result.reasons)
+    )
+
+
+def load_masks(config: Config) -> dict[str, Mask]:
+    """Read the own-vehicle masks that the configuration names."""
+    named = {name: camera.mask_file for name, camera in config.cameras.items() if camera.mask_file}
+    if not named:
+        return {}
+    from cvloc_ros.imaging.own_vehicle import load_mask
+
+    return {name: load_mask(path) for name, path in named.items()}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -74,6 +74,16 @@ class CameraModel(Protocol):
     def unproject(self, uv: F64) -> F64:
         """Turn pixels (..., 2) into unit rays (..., 3) of the optical frame; NaN where the model has none."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraImage:
+    """An image as it arrived; `decode` yields RGB (H, W, 3) u8 or raises `ImageError`, and is called only when needed."""
+
+    camera: str
+    stamp_ns: int
+    frame_id: str
+    decode: Callable[[], U8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -303,6 +313,7 @@ class Status(enum.Enum):
     OLD_STAMP = "old_stamp"
     WAITING_KEYFRAMES = "waiting_keyframes"
     STANDSTILL = "standstill"
+    THROTTLED = "throttled"
     NO_TILES = "no_tiles"
     LOW_COVERAGE = "low_coverage"
     LOW_SCORE = "low_score"
@@ -313,6 +324,12 @@ class Status(enum.Enum):
     INCONSISTENT = "inconsistent"
     TOO_LATE = "too_late"
     ERROR = "error"
+
+
+NOT_ATTEMPTED = frozenset(
+    {Status.DISABLED, Status.NO_IMAGE, Status.OLD_STAMP, Status.STANDSTILL, Status.THROTTLED, Status.WAITING_KEYFRAMES}
+)
+"""Outcomes of images on which no match was tried by design; all others count as attempts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

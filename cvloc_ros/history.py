@@ -1,0 +1,221 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything known about where the vehicle was, and the prior that follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cvloc_ros.buffers import StampBuffer
+from cvloc_ros.config import Config
+from cvloc_ros.estimation.gates import Refusal, largest_sigma
+from cvloc_ros.estimation.prior import Anchor, align, drift_covariance
+from cvloc_ros.odometry import OdometryTrack, TrackPoint
+from cvloc_ros.types import F64, GeoFix, HeadingSample, Pose2, PoseEstimate, PosePrior, Status
+
+_OWN_POSES = 3
+_UNKNOWN = 1e6  # variance of what an anchor does not measure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fix:
+    """A GNSS position in map metres (2,), of the antenna at `lever` (2,) in base; covariance (2, 2) in map axes."""
+
+    stamp_ns: int
+    position: F64
+    covariance: F64
+    lever: F64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _KnownPose:
+    point: TrackPoint
+    pose: Pose2
+    covariance: F64
+    source: str
+
+
+class History:
+    """Buffers of odometry, fixes and headings, the initial pose, and the last own poses."""
+
+    def __init__(self, config: Config) -> None:
+        """Start empty."""
+        keep = config.inputs.history_s
+        self.odometry = OdometryTrack(keep)
+        self.fixes: StampBuffer[Fix] = StampBuffer(keep)
+        self.headings: StampBuffer[HeadingSample] = StampBuffer(keep)
+        self._own: deque[_KnownPose] = deque(maxlen=_OWN_POSES)
+        self._initial: tuple[int, Pose2, F64] | None = None
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for buffer in (self.odometry, self.fixes, self.headings):
+            buffer.clear()
+        self._own.clear()
+        self._initial = None
+
+    def start_at(self, stamp_ns: int, pose: Pose2, covariance: F64) -> None:
+        """Set the initial pose; own poses found before it count no more."""
+        self._initial = (stamp_ns, pose, covariance)
+        self._own.clear()
+
+    def remember(self, point: TrackPoint, estimate: PoseEstimate) -> None:
+        """Keep an accepted pose."""
+        self._own.append(_KnownPose(point, estimate.pose, estimate.covariance, "own"))
+
+    def forget_own(self) -> None:
+        """Drop own poses, which may have been wrong."""
+        self._own.clear()
+
+    @property
+    def heading_given(self) -> bool:
+        """Whether somebody else said which way the vehicle looks."""
+        start = self._initial
+        told = start is not None and start[2][2, 2] < math.radians(45.0) ** 2
+        return told or len(self.headings) > 0
+
+    def prior(self, stamp_ns: int, config: Config) -> PosePrior | Refusal:
+        """Make the prior at the stamp from whatever there is."""
+        here = self.odometry.at(stamp_ns)
+        wanted = config.prior.source
+        if here is None and wanted != "fix" and len(self.odometry):
+            return Status.STALE_PRIOR, "the odometry does not cover the image stamp"
+        if here is None and wanted == "odom_fix":
+            return Status.NO_PRIOR, "no odometry arrived; check inputs.odom_topic, or set prior.source to fix"
+        if here is None or wanted == "fix":
+            return self._checked(self._from_fixes(stamp_ns, config), config)
+        anchors, age_s = self._anchors(here, config)
+        if not anchors:
+            return Status.NO_PRIOR, "no GNSS fix and no initial pose; check inputs.fix_topic"
+        if age_s > config.prior.fix_max_age_s:
+            return Status.STALE_PRIOR, f"newest fix or own pose is {age_s:.1f} s old, limit {config.prior.fix_max_age_s}"
+        return self._checked(align(anchors, stamp_ns, config.prior), config)
+
+    def _checked(self, prior: PosePrior | Refusal | None, config: Config) -> PosePrior | Refusal:
+        if not isinstance(prior, PosePrior):
+            return prior or (Status.NO_PRIOR, "no GNSS fix; check inputs.fix_topic")
+        sigma_m, _ = largest_sigma(prior.covariance)
+        if not math.isfinite(sigma_m) or sigma_m > config.prior.max_sigma_m:
+            return Status.WEAK_PRIOR, f"prior sigma {sigma_m:.1f} m, limit {config.prior.max_sigma_m}"
+        return prior
+
+    def _anchors(self, here: TrackPoint, config: Config) -> tuple[list[Anchor], float]:
+        """All measurements seen from here, and the age of the newest in seconds."""
+        back = here.pose.inverse()
+        anchors, newest_ns = [], -(2**62)
+        start = here.stamp_ns - round(config.prior.align_window_s * 1e9)
+        fixes = [fix for _, fix in self.fixes.between(start, here.stamp_ns)]
+        for fix, together in zip(fixes, _crowding(fixes, config.prior.fix_correlation_s), strict=True):
+            then = self.odometry.at(fix.stamp_ns)
+            if then is not None:
+                spread = fix_covariance(fix.covariance, config) * together
+                anchors.append(_position_anchor(back @ then.pose, fix, spread + _drift(here, then, config)[:2, :2]))
+                newest_ns = max(newest_ns, fix.stamp_ns)
+        for known in self._known_poses(config):
+            covariance = known.covariance + _drift(here, known.point, config)
+            anchors.append(
+                Anchor(back @ known.point.pose, known.pose.xy, covariance, known.pose.yaw_rad, np.zeros(2), known.source)
+            )
+            newest_ns = max(newest_ns, known.point.stamp_ns)
+        if anchors:
+            anchors += self._heading_anchors(here, back, anchors[-1].position, config)
+        return anchors, (here.stamp_ns - newest_ns) * 1e-9
+
+    def _known_poses(self, config: Config) -> list[_KnownPose]:
+        known = []
+        if self._initial is not None:
+            stamp_ns, pose, covariance = self._initial
+            point = self.odometry.nearest(stamp_ns)
+            if point is not None:
+                known.append(_KnownPose(point, pose, covariance, "initial"))
+                # Later odometry forgets the start; from now on it counts where it was resolved first.
+                self._initial = (point.stamp_ns, pose, covariance)
+        if config.prior.use_own_poses:
+            floor = np.diag([config.prior.own_sigma_m**2] * 2 + [math.radians(config.prior.own_sigma_deg) ** 2])
+            # Errors of successive matches on the same imagery are alike: together they count as one.
+            known += [
+                _KnownPose(own.point, own.pose, (own.covariance + floor) * len(self._own), "own") for own in self._own
+            ]
+        return known
+
+    def _heading_anchors(self, here: TrackPoint, back: Pose2, position: F64, config: Config) -> list[Anchor]:
+        before, _ = self.headings.bracket(here.stamp_ns)
+        then = self.odometry.at(before[0]) if before is not None else None
+        if before is None or then is None:
+            return []
+        covariance = np.diag([_UNKNOWN, _UNKNOWN, before[1].sigma_rad ** 2]) + _drift(here, then, config)
+        return [Anchor(back @ then.pose, position, covariance, before[1].yaw_rad, np.zeros(2), "heading")]
+
+    def _from_fixes(self, stamp_ns: int, config: Config) -> PosePrior | Refusal | None:
+        """Without odometry: the fixes around the stamp, yaw from heading or course."""
+        before, after = self.fixes.bracket(stamp_ns)
+        if before is None:
+            return None
+        recent = self.fixes.between(before[0] - round(3e9), before[0])
+        first = recent[0][1]
+        last = after[1] if after is not None and after[0] > before[0] else before[1]
+        age_s = max(0.0, (stamp_ns - last.stamp_ns) * 1e-9)
+        if age_s > config.prior.fix_max_age_s:
+            return Status.STALE_PRIOR, f"newest fix is {age_s:.1f} s old, limit {config.prior.fix_max_age_s}"
+        seconds = (last.stamp_ns - first.stamp_ns) * 1e-9
+        travel = last.position - first.position
+        velocity = travel / seconds if seconds > 0 else np.zeros(2)
+        position = last.position + velocity * (stamp_ns - last.stamp_ns) * 1e-9
+        spread = fix_covariance(last.covariance, config)
+        sigma_m = math.sqrt(float(np.trace(spread)) / 2.0)
+        heading, _ = self.headings.bracket(stamp_ns)
+        yaw, sigma_yaw, source = 0.0, math.pi, "fix"
+        if heading is not None:
+            yaw, sigma_yaw, source = heading[1].yaw_rad, heading[1].sigma_rad, "fix+heading"
+        elif float(np.linalg.norm(velocity)) > config.prior.course_min_speed_mps:
+            yaw = math.atan2(travel[1], travel[0])
+            sigma_yaw = max(math.radians(5.0), math.atan2(sigma_m, float(np.linalg.norm(travel))))
+            source = "fix+course"
+        covariance = np.zeros((3, 3))
+        covariance[:2, :2] = spread + np.eye(2) * (float(np.linalg.norm(velocity)) * age_s / 2.0) ** 2
+        covariance[2, 2] = sigma_yaw**2
+        known = sigma_yaw <= math.radians(config.prior.yaw_known_deg)
+        lever = Pose2(0.0, 0.0, yaw).apply(last.lever) if known else np.zeros(2)
+        return PosePrior(Pose2(*(position - lever), yaw), covariance, stamp_ns, known, source)  # type: ignore[misc]
+
+
+def fix_covariance(covariance: F64, config: Config) -> F64:
+    """Scale a reported GNSS covariance (2, 2), never below the floor."""
+    values, axes = np.linalg.eigh(covariance * config.prior.fix_sigma_scale**2)
+    result: F64 = (axes * np.maximum(values, config.prior.fix_sigma_floor_m**2)) @ axes.T
+    return result
+
+
+def from_transform(
+    lookup: Callable[[str, str, int], F64], stamp_ns: int, config: Config, to_pose2: Callable[[F64], Pose2]
+) -> PosePrior:
+    """Take the prior from TF (another filter's map to base); raises what `lookup` raises."""
+    pose = to_pose2(lookup(config.frames.map, config.frames.base, stamp_ns))
+    sigma = config.prior.fix_sigma_floor_m
+    covariance = np.diag([sigma**2, sigma**2, math.radians(config.prior.own_sigma_deg) ** 2])
+    return PosePrior(pose, covariance, stamp_ns, True, "tf")
+
+
+def _position_anchor(T_ref_then: Pose2, fix: Fix, covariance: F64) -> Anchor:
+    full = np.diag([0.0, 0.0, _UNKNOWN])
+    full[:2, :2] = covariance
+    return Anchor(T_ref_then, fix.position, full, None, fix.lever, "fix")
+
+
+def _drift(here: TrackPoint, then: TrackPoint, config: Config) -> F64:
+    travelled = abs(here.travelled_m - then.travelled_m)
+    return drift_covariance(travelled, abs(here.stamp_ns - then.stamp_ns) * 1e-9, config.prior)
+
+
+def _crowding(fixes: list[Fix], correlation_s: float) -> list[float]:
+    """How many fixes share one error: those within half the correlation time on either side."""
+    stamps = np.array([fix.stamp_ns for fix in fixes], dtype=np.int64)
+    half = round(correlation_s * 0.5e9)
+    first = np.searchsorted(stamps, stamps - half, side="left")
+    last = np.searchsorted(stamps, stamps + half, side="right")
+    return [float(count) for count in last - first]

@@ -1,0 +1,141 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The matcher without weights: bird's-eye features of the last keyframes against the patch, every x, y and yaw scored.
+
+It is the baseline that every learned method must beat.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from cvloc_ros.config import Matching
+from cvloc_ros.errors import ModelError
+from cvloc_ros.matching.correlation import AerialSpectra, correlate, rotate, spectra
+from cvloc_ros.matching.features import gradient_direction
+from cvloc_ros.matching.mosaic import MosaicBuilder
+from cvloc_ros.types import (
+    AerialCode,
+    AerialPatch,
+    F32,
+    F64,
+    GroundProjector,
+    GroundView,
+    ScoreVolume,
+    SearchWindow,
+)
+
+_YAWS_AT_ONCE = 24  # bounds the memory of a search in all directions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Features:
+    """Aerial features (2, H, W) and mask (H, W) on the device."""
+
+    features: torch.Tensor
+    mask: torch.Tensor
+
+
+class ClassicalMatcher:
+    """Masked correlation of signed gradient directions by FFT, on CPU or GPU."""
+
+    name = "classical"
+
+    def __init__(self, config: Matching, device: torch.device, project_ground: GroundProjector) -> None:
+        self._config = config.classical
+        self._device = device
+        self._mosaic = MosaicBuilder(project_ground, config.classical.range_m)
+
+    def encode_aerial(self, patch: AerialPatch) -> AerialCode:
+        """Compute the features of the patch."""
+        features, mask = gradient_direction(patch.rgb, patch.valid, patch.metres_per_px)
+        return AerialCode(patch, _Features(self._to_device(features), self._to_device(mask)))
+
+    def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> ScoreVolume:
+        """Score every pose of the window, on the patch's own pixel grid and on whole yaw steps.
+
+        The log-likelihood of a pose with correlation r over n cells is -n/2 log(1 - r²), that of a linear model of the
+        aerial features against none (0 for r <= 0); neighbouring cells are not independent, which the temperature
+        of the estimation allows for. Cells without imagery say nothing.
+        """
+        resolution = aerial.patch.metres_per_px
+        features, weight = (self._to_device(part) for part in self._mosaic.build(views, resolution))
+        n = weight.shape[-1]
+        x_m, y_m, crop = _placements(aerial.patch, window, n)
+        side = _crop(aerial, crop)
+        yaws = _yaws(window, math.radians(self._config.yaw_step_deg))
+        scores, evidence = [], []
+        for start in range(0, len(yaws), _YAWS_AT_ONCE):
+            batch = torch.as_tensor(yaws[start : start + _YAWS_AT_ONCE], dtype=torch.float32, device=self._device)
+            score, cells = correlate(*rotate(features, weight, batch), side)
+            scores.append(score)
+            evidence.append(cells)
+        score, cells = torch.cat(scores), torch.cat(evidence)
+        likelihood = -0.5 * cells * torch.log1p(-score.clamp(0.0, 0.99) ** 2)
+        likelihood[cells < self._config.min_cells] = -torch.inf
+        share = cells / weight.sum().clamp_min(1.0)
+        return ScoreVolume(likelihood, score, share, x_m, y_m, yaws)
+
+    def warm_up(self) -> float:
+        """Correlate noise of the usual size once; return the seconds it took."""
+        start = time.perf_counter()
+        noise = torch.rand(2, 256, 256, device=self._device)
+        side = spectra(noise, torch.ones(256, 256, device=self._device))
+        yaws = torch.zeros(2, device=self._device)
+        correlate(*rotate(noise[:, :160, :160], torch.ones(160, 160, device=self._device), yaws), side)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter() - start
+
+    def close(self) -> None:
+        """Free cached device memory."""
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _to_device(self, array: F32) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+def _yaws(window: SearchWindow, step: float) -> F64:
+    """Whole multiples of the step inside the window, so that the same pose is scored whatever the window is."""
+    if window.yaw_half_rad >= math.pi - step / 2:
+        count = round(math.tau / step)
+        return np.asarray(np.remainder(np.arange(count) * math.tau / count + math.pi, math.tau) - math.pi)
+    centre, half = window.centre.yaw_rad, window.yaw_half_rad
+    return np.arange(math.ceil((centre - half) / step), math.floor((centre + half) / step) + 1) * step
+
+
+def _placements(
+    patch: AerialPatch, window: SearchWindow, cells: int
+) -> tuple[F64, F64, tuple[int, int, int, int]]:
+    """Axes of base positions (pixel corners of the patch) and the crop (top, left, height, width) that they need."""
+    column, row = patch.px_from_map(window.centre.xy)
+    radius = max(1, math.ceil(window.radius_m / patch.metres_per_px))
+    half = cells // 2
+    left, top = round(column + 0.5) - radius - half, round(row + 0.5) - radius - half
+    count = 2 * radius + 1
+    corner = np.arange(count) + half - 0.5
+    x_m = patch.map_from_px[0, 0] * (left + corner) + patch.map_from_px[0, 2]
+    y_m = patch.map_from_px[1, 1] * (top + corner) + patch.map_from_px[1, 2]
+    return x_m, y_m, (top, left, count + cells - 1, count + cells - 1)
+
+
+def _crop(aerial: AerialCode, crop: tuple[int, int, int, int]) -> AerialSpectra:
+    """Cut the features and transform them; what lies outside the patch has no imagery."""
+    data = aerial.data
+    if not isinstance(data, _Features):
+        msg = f"aerial code of another matcher: {type(data).__name__}"
+        raise ModelError(msg)
+    top, left, height, width = crop
+    rows, cols = data.mask.shape
+    pad = (max(0, -left), max(0, left + width - cols), max(0, -top), max(0, top + height - rows))
+    top, left = top + pad[2], left + pad[0]
+    area = (..., slice(top, top + height), slice(left, left + width))
+    return spectra(functional.pad(data.features, pad)[area], functional.pad(data.mask, pad)[area])

@@ -1,0 +1,55 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which matchers there are; each is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, cast
+
+from cvloc_ros.config import Matching
+from cvloc_ros.errors import ModelError
+from cvloc_ros.types import GroundProjector, Matcher
+
+if TYPE_CHECKING:
+    import torch
+
+MATCHERS = {"classical": "cvloc_ros.matching.classical:ClassicalMatcher"}
+"""Name to `module:class`; the class is called with (config, device, project_ground)."""
+
+
+def create(config: Matching, project_ground: GroundProjector) -> Matcher:
+    """Make the matcher that the configuration names.
+
+    Raises:
+        ModelError: the name is unknown, or the device is not there.
+    """
+    if config.name not in MATCHERS:
+        near = difflib.get_close_matches(config.name, MATCHERS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        msg = f"matcher.name = {config.name!r} is unknown; there are {', '.join(MATCHERS)}{hint}"
+        raise ModelError(msg)
+    module, name = MATCHERS[config.name].split(":")
+    cls = getattr(importlib.import_module(module), name)
+    return cast("Matcher", cls(config, select_device(config), project_ground))
+
+
+def select_device(config: Matching) -> torch.device:
+    """Resolve `matcher.device` and set the number of CPU threads.
+
+    Raises:
+        ModelError: cuda was asked for and is not available.
+    """
+    import torch
+
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    if config.device == "cuda" and not torch.cuda.is_available():
+        msg = (
+            f"matcher.device = cuda, but this torch ({torch.__version__}) finds no CUDA device; "
+            "set matcher.device to auto or cpu, or install a CUDA build of torch and the driver"
+        )
+        raise ModelError(msg)
+    wanted = "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device
+    return torch.device("cpu" if wanted == "auto" else wanted)
