@@ -146,7 +146,7 @@ class Projection:
         if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
             text = f"a map point is {_farthest_km(plane):.0f} km from the datum: outside {self.kind}; move geo.datum"
             raise GeoError(text)
-        return lat, lon
+        return lat, _within_180(lon)
 
     def imagery_to_map(self, longitude_deg: ArrayLike, latitude_deg: ArrayLike) -> F64:
         """Take imagery coordinates (`map_datum`, offset applied) to map points (..., 2).
@@ -168,7 +168,8 @@ class Projection:
             GeoError: as `to_geodetic`.
         """
         lat, lon = self.to_geodetic(np.asarray(points, dtype=np.float64) - self._map_offset)
-        return self._shift.forward(lon, lat)
+        lon, lat = self._shift.forward(lon, lat)
+        return _within_180(lon), lat
 
     def crs_from_map(self, points: ArrayLike, crs: str | CRS) -> F64:
         """Take map points (..., 2) to imagery coordinates (..., 2) of a CRS, x (east, longitude) first, in its units.
@@ -187,7 +188,7 @@ class Projection:
         """
         xy = np.asarray(points, dtype=np.float64)
         lonlat = _finite(self._transformer(crs).transform(xy[..., 0], xy[..., 1], direction="INVERSE"), crs)
-        return self.imagery_to_map(lonlat[..., 0], lonlat[..., 1])
+        return self.imagery_to_map(_within_180(lonlat[..., 0]), lonlat[..., 1])
 
     def local_affine(self, point: ArrayLike, crs: str | CRS) -> F64:
         """Linearise `crs_from_map` at a map point (2,): A (2, 3) with crs = A @ (x, y, 1).
@@ -271,6 +272,11 @@ def _check_geodetic(lat: F64 | np.float64, lon: F64 | np.float64) -> None:
             "within ±90 and ±180 degrees"
         )
         raise GeoError(text)
+
+
+def _within_180(lon: F64) -> F64:
+    """Bring back what rounding or the date line took beyond ±180°; all else stays untouched."""
+    return np.where(lon > 180.0, lon - 360.0, np.where(lon < -180.0, lon + 360.0, lon))
 
 
 def _rotation(angle_rad: float) -> F64:

@@ -77,6 +77,7 @@ def zoom_for(resolution_m: float, latitude_deg: float, tile_px: int = TILE_PX) -
 def tiles_in(box_px: Box2, zoom: int, tile_px: int = TILE_PX) -> list[mercantile.Tile]:
     """List the tiles that a box of global pixels touches, row by row; beyond the date line they continue east."""
     count = 2**zoom
-    columns = range(math.floor(box_px.x_min / tile_px), max(math.ceil(box_px.x_max / tile_px), 1))
-    rows = range(max(math.floor(box_px.y_min / tile_px), 0), min(math.ceil(box_px.y_max / tile_px), count))
+    left, top = math.floor(box_px.x_min / tile_px), math.floor(box_px.y_min / tile_px)
+    columns = range(left, max(math.ceil(box_px.x_max / tile_px), left + 1))
+    rows = range(max(top, 0), min(max(math.ceil(box_px.y_max / tile_px), top + 1), count))
     return [mercantile.Tile(column % count, row, zoom) for row in rows for column in columns]
