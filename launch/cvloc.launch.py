@@ -60,8 +60,8 @@ ARGUMENTS = [
         description=f"Where the matcher runs. {FROM_FILE}",
     ),
     DeclareLaunchArgument(
-        "autostart", default_value="true", choices=SWITCH,
-        description="Configure and activate at start; false waits for a lifecycle manager.",
+        "autostart", default_value="", choices=["", *SWITCH],
+        description=f"Configure and activate at start; false waits for a lifecycle manager. {FROM_FILE}",
     ),
     DeclareLaunchArgument(
         "use_sim_time", default_value="false", choices=SWITCH,
@@ -114,8 +114,9 @@ def overrides(given):
     }
     if given["datum"]:
         parameters["geo.datum"] = parse_datum(given["datum"])
-    for name in ("autostart", "use_sim_time"):
-        parameters[name] = given[name] == "true"
+    if given["autostart"]:
+        parameters["autostart"] = given["autostart"] == "true"
+    parameters["use_sim_time"] = given["use_sim_time"] == "true"
     return parameters
 
 
@@ -138,13 +139,14 @@ def start(context):
         name: ParameterValue(value, value_type=str) if isinstance(value, str) else value
         for name, value in overrides(given).items()
     }
+    logger = ".".join([*given["namespace"].strip("/").split("/"), "cvloc"]).lstrip(".")
     localizer = Node(
         package="cvloc_ros",
         executable="localizer",
         name="cvloc",
         namespace=given["namespace"],
         parameters=[given["params_file"], parameters],
-        arguments=["--ros-args", "--log-level", f"cvloc:={given['log_level']}"],
+        arguments=["--ros-args", "--log-level", f"{logger}:={given['log_level']}"],
         respawn=given["respawn"] == "true",
         respawn_delay=2.0,
         output="screen",

@@ -26,7 +26,8 @@ ARGUMENTS = [
     DeclareLaunchArgument("bag_rate", default_value="1.0", description="Speed; 0.5 is half of real time."),
     DeclareLaunchArgument("bag_start", default_value="0.0", description="Seconds to skip at the begin of the bag."),
     DeclareLaunchArgument(
-        "bag_delay", default_value="5.0", description="Seconds that the node has to start before the first message."
+        "bag_delay", default_value="5.0",
+        description="Seconds that the node has to start before the first message; above 0.",
     ),
     DeclareLaunchArgument(
         "bag_loop", default_value="false", choices=["true", "false"],
@@ -48,6 +49,7 @@ def play(context):
         "--rate", given["bag_rate"],
         "--start-offset", given["bag_start"],
         "--delay", given["bag_delay"],
+        "--disable-keyboard-controls",
     ]  # fmt: skip
     if given["bag_loop"] == "true":
         command.append("--loop")
