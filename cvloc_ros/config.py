@@ -54,6 +54,10 @@ class Geo(_Section):
     )
     gnss_datum: str = param("ITRF2014", "Geodetic datum of the GNSS positions (ITRF2014, WGS84, ETRS89, NAD83(2011)).")
     map_datum: str = param("", "Geodetic datum that the imagery is tied to; empty: the same as gnss_datum.")
+    epoch_year: float = param(
+        2026.0, "When the GNSS positions were taken; dates the shift to map_datum (2.5 cm a year in Europe).",
+        unit="year", ge=1990, le=2100,
+    )
     map_offset_east_m: float = param(
         0.0, "True minus mapped east of the imagery; added to imagery positions.", unit="m", ge=-100, le=100
     )

@@ -111,9 +111,8 @@ class Projection:
     @classmethod
     def _make(cls, geo: Geo, latitude_deg: float, longitude_deg: float, yaw_rad: float) -> Projection:
         offset = (geo.map_offset_east_m, geo.map_offset_north_m)
-        return cls(
-            geo.projection, latitude_deg, longitude_deg, yaw_rad, geo.gnss_datum, geo.map_datum, offset
-        )
+        datums = (geo.gnss_datum, geo.map_datum)
+        return cls(geo.projection, latitude_deg, longitude_deg, yaw_rad, *datums, offset, geo.epoch_year)
 
     @property
     def convergence_rad(self) -> float:

@@ -356,20 +356,13 @@ def test_config_without_datum_names_the_key() -> None:
 
 
 def test_config_fills_all_settings() -> None:
-    geo = config.Geo(
-        projection="local_enu",
-        datum=[47.0, 8.0, 0.5],
-        map_datum="ETRS89",
-        map_offset_east_m=1.0,
-        map_offset_north_m=2.0,
-    )
-    expected = Projection("local_enu", 47.0, 8.0, 0.5, "ITRF2014", "ETRS89", (1.0, 2.0))
+    tree = {"projection": "local_enu", "datum": [47.0, 8.0, 0.5], "map_datum": "ETRS89", "epoch_year": 2014.5}
+    geo = config.Geo.model_validate(tree | {"map_offset_east_m": 1.0, "map_offset_north_m": 2.0})
+    rest = ("ITRF2014", "ETRS89", (1.0, 2.0), 2014.5)
     made = Projection.from_config(geo)
-    assert made == expected
-    assert hash(made) == hash(expected)
-    assert Projection.at_fix(geo, 46.0, 7.0) == Projection(
-        "local_enu", 46.0, 7.0, 0.0, "ITRF2014", "ETRS89", (1.0, 2.0)
-    )
+    assert made == Projection("local_enu", 47.0, 8.0, 0.5, *rest)
+    assert hash(made) == hash(Projection("local_enu", 47.0, 8.0, 0.5, *rest))
+    assert Projection.at_fix(geo, 46.0, 7.0) == Projection("local_enu", 46.0, 7.0, 0.0, *rest)
 
 
 def test_threads_get_the_same_answers() -> None:
