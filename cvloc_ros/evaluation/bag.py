@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import yaml
+from rosbags.typesys.store import Typestore
 
 from cvloc_ros.errors import BagError
 from cvloc_ros.evaluation import salvage
@@ -38,6 +39,7 @@ class _Part:
     topics: list[Topic]
     read: Callable[[Collection[str]], Iterator[RawMessage]]
     deserialize: Callable[[bytes, str], Any]
+    store: Callable[[], Typestore]
 
 
 @dataclass(slots=True)
@@ -93,6 +95,12 @@ class Bag:
             yield BagMessage(raw.topic, raw.type, raw.log_time_ns, message)
         self.notes.extend(f"{topic}: {count} messages left out" for topic, count in sorted(broken.items()))
 
+    def raw_messages(self) -> Iterator[tuple[RawMessage, Typestore]]:
+        """Yield every message as recorded, with the types of its file."""
+        streams = [_tagged(part, set(self.topics)) for part in self._parts]
+        for part, raw in _in_order(streams, 0 if self._sorted else REORDER_NS):
+            yield raw, part.store()
+
     def find(self, *types: str) -> list[Topic]:
         """Return the topics of the given types (short names such as NavSatFix), by name."""
         return sorted((t for t in self.topics.values() if t.type.split("/")[-1] in types), key=lambda t: t.name)
@@ -144,7 +152,7 @@ class Bag:
         found = salvage.open_damaged(file, self._stack)
         count = sum(topic.count for topic in found.topics)
         self.notes.append(f"{file.name}: {damage}; {count} messages could be read")
-        return _Part(found.topics, found.read, found.deserialize)
+        return _Part(found.topics, found.read, found.store.deserialize_cdr, lambda: found.store)
 
 
 def _files(path: Path) -> list[Path]:
@@ -180,7 +188,7 @@ def _indexed(path: Path, stack: ExitStack, notes: list[str]) -> _Part:
         except salvage.READ_FAULTS as err:
             notes.append(f"{path.name}: reading stopped early: {str(err) or type(err).__name__}")
 
-    return _Part(topics, read, reader.deserialize)
+    return _Part(topics, read, reader.deserialize, lambda: reader.typestore)
 
 
 def _custom_data(path: Path) -> dict[str, str]:

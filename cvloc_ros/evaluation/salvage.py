@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mcap.records import Channel, Message, Schema
-from mcap.stream_reader import StreamReader
 from rosbags.interfaces import Connection, Qos, QosDurability, QosReliability
 from rosbags.rosbag2.metadata import parse_qos
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
@@ -67,7 +65,7 @@ class Salvaged:
 
     topics: list[Topic]
     read: Callable[[Collection[str]], Iterator[RawMessage]]
-    deserialize: Callable[[bytes, str], Any]
+    store: Typestore
 
 
 def default_typestore() -> Typestore:
@@ -112,6 +110,8 @@ def open_damaged(file: Path, stack: ExitStack) -> Salvaged:
     """
     try:
         return _open_mcap(file) if file.suffix == ".mcap" else _open_sqlite(file, stack)
+    except BagError:
+        raise
     except READ_FAULTS as err:
         msg = f"{file}: nothing can be read from it ({str(err) or type(err).__name__})"
         raise BagError(msg) from err
@@ -142,8 +142,18 @@ def _typestore(definitions: dict[str, tuple[str, str]]) -> Typestore:
     return store
 
 
-def mcap_records(file: Path) -> Iterator[Schema | Channel | Message]:
-    """Yield schemas, channels and messages of an mcap file until its end or the first fault."""
+def mcap_records(file: Path) -> Iterator[Any]:
+    """Yield schemas, channels and messages (of `mcap.records`) until the end of the file or the first fault.
+
+    Raises:
+        BagError: the package mcap is not installed.
+    """
+    try:
+        from mcap.records import Channel, Message, Schema
+        from mcap.stream_reader import StreamReader
+    except ImportError as err:
+        msg = f"{file}: a cut-off mcap file needs the package mcap: pip install cvloc_ros[bags]"
+        raise BagError(msg) from err
     with file.open("rb") as stream:
         try:
             for record in StreamReader(stream).records:
@@ -154,13 +164,13 @@ def mcap_records(file: Path) -> Iterator[Schema | Channel | Message]:
 
 
 def _open_mcap(file: Path) -> Salvaged:
-    schemas: dict[int, Schema] = {}
-    channels: dict[int, Channel] = {}
+    schemas: dict[int, Any] = {}
+    channels: dict[int, Any] = {}
     counts: Counter[int] = Counter()
     for record in mcap_records(file):
-        if isinstance(record, Schema):
+        if hasattr(record, "encoding"):
             schemas[record.id] = record
-        elif isinstance(record, Channel):
+        elif hasattr(record, "topic"):
             channels[record.id] = record
         else:
             counts[record.channel_id] += 1
@@ -173,12 +183,12 @@ def _open_mcap(file: Path) -> Salvaged:
 
     def read(wanted: Collection[str]) -> Iterator[RawMessage]:
         for record in mcap_records(file):
-            if isinstance(record, Message) and record.channel_id in types:
+            if hasattr(record, "log_time") and record.channel_id in types:
                 topic = channels[record.channel_id].topic
                 if topic in wanted:
                     yield RawMessage(topic, types[record.channel_id], record.log_time, record.data)
 
-    return Salvaged(topics, read, store.deserialize_cdr)
+    return Salvaged(topics, read, store)
 
 
 def _sqlite_damage(file: Path, head: bytes, size: int) -> str:
@@ -227,7 +237,7 @@ def _open_sqlite(file: Path, stack: ExitStack) -> Salvaged:
     return Salvaged(
         [_topic(*topics[key], counts[key], parse_qos(qos.get(key) or "")) for key in sorted(topics)],
         read,
-        store.deserialize_cdr,
+        store,
     )
 
 

@@ -16,7 +16,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from cvloc_ros.evaluation.messages_out import LATCHED
+from cvloc_ros.evaluation.qos import LATCHED
 
 LATITUDE, LONGITUDE = 47.0, 8.0
 METRE_NORTH = 1 / 111_180.0

@@ -1,0 +1,149 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Hands the messages of a bag to a `Session`, as the node's callbacks do."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from cvloc_ros import messages
+from cvloc_ros.errors import ImageError, TransformError
+from cvloc_ros.evaluation.bag import BagMessage
+from cvloc_ros.evaluation.topics import Wiring
+from cvloc_ros.geo import se3
+from cvloc_ros.session import Session
+from cvloc_ros.types import F64, CameraImage, GeoFix, Pose2
+
+logger = logging.getLogger(__name__)
+YAW_SIGMA_DEG = 5.0
+
+
+class Feed:
+    """Converts and stores; `refused` counts inputs by topic and reason, `fixes` keeps those that were taken."""
+
+    def __init__(self, session: Session, wiring: Wiring, initial_yaw_deg: float | None = None) -> None:
+        """Take over the session; with `initial_yaw_deg` the first usable fix becomes an initial pose."""
+        self.session = session
+        self.refused: Counter[tuple[str, str]] = Counter()
+        self.fixes: list[GeoFix] = []
+        self._wiring = wiring
+        self._yaw_deg = initial_yaw_deg
+        self._calibrated: dict[str, bytes] = {}
+
+    def handle(self, item: BagMessage) -> CameraImage | None:
+        """Store one message; return the image if it is one of a camera."""
+        wiring, topic, message = self._wiring, item.topic, item.message
+        if topic in wiring.images:
+            return self._image(wiring.images[topic], message)
+        if topic in ("/tf", "/tf_static"):
+            for edge in messages.transforms(message):
+                static = topic == "/tf_static"
+                self.session.add_transform(edge.parent, edge.child, edge.stamp_ns, edge.matrix, static=static)
+        elif topic in wiring.infos:
+            self._camera_info(wiring.infos[topic], message)
+        elif topic == wiring.fix:
+            self._fix(message)
+        elif topic == wiring.odom:
+            self._odometry(message)
+        if topic == wiring.heading:
+            self._heading(message)
+        if topic == wiring.imu:
+            self._attitude(message)
+        return None
+
+    def _image(self, camera: str, message: Any) -> CameraImage:
+        config = self._wiring.config.cameras[camera]
+        return messages.image(message, camera, config.stamp_offset_s, config.frame_id)
+
+    def _camera_info(self, camera: str, message: Any) -> None:
+        content = _calibration(message)
+        if self._calibrated.get(camera) == content:
+            return
+        self._calibrated[camera] = content
+        try:
+            model = messages.camera_model(message, self._wiring.config.cameras[camera].model)
+        except ImageError as err:
+            self.refused[f"camera_info of {camera}", str(err)] += 1
+            return
+        self.session.set_calibration(camera, model)
+
+    def _fix(self, message: Any) -> None:
+        fix = messages.fix(message, self._wiring.config.inputs.fix_stamp_offset_s)
+        reason = self.session.add_fix(fix)
+        if reason:
+            self.refused[self._wiring.fix, reason] += 1
+            return
+        self.fixes.append(fix)
+        if self._yaw_deg is not None and self.session.projection is not None:
+            self._set_initial_pose(fix, math.radians(self._yaw_deg))
+
+    def _set_initial_pose(self, fix: GeoFix, yaw_rad: float) -> None:
+        projection = self.session.projection
+        if projection is None:
+            return
+        x, y = map(float, projection.to_map(fix.latitude_deg, fix.longitude_deg))
+        antenna = Pose2(0.0, 0.0, yaw_rad).apply(lever_arm(self.session, self._wiring.config.frames.base, fix))
+        floor = self._wiring.config.prior.fix_sigma_floor_m ** 2
+        covariance = np.diag([*(np.diag(fix.covariance_m2) + floor), math.radians(YAW_SIGMA_DEG) ** 2])
+        pose = Pose2(x - float(antenna[0]), y - float(antenna[1]), math.remainder(yaw_rad, math.tau))
+        reason = self.session.set_initial_pose(fix.stamp_ns, pose, covariance)
+        if reason:
+            self.refused["initial pose", reason] += 1
+        else:
+            self._yaw_deg = None
+
+    def _odometry(self, message: Any) -> None:
+        base = self._wiring.config.frames.base
+        child = messages.frame(message.child_frame_id)
+        T_child_base = None
+        if child and child != base:
+            try:
+                T_child_base = se3.to_pose2(self.session.transforms.lookup(child, base, messages.stamp_ns(message)))
+            except TransformError:
+                self.refused[self._wiring.odom, f"no transform {base} to {child}"] += 1
+                return
+        sample = messages.odometry(message, self._wiring.config.inputs.odom_stamp_offset_s, T_child_base)
+        reason = self.session.add_odom(sample)
+        if reason:
+            self.refused[self._wiring.odom, reason] += 1
+
+    def _imu_mounting(self, message: Any) -> F64 | None:
+        frame, base = messages.frame(message.header.frame_id), self._wiring.config.frames.base
+        if frame in ("", base):
+            return np.eye(3)
+        try:
+            return self.session.transforms.lookup(base, frame, messages.stamp_ns(message))[:3, :3]
+        except TransformError:
+            self.refused["imu", f"no transform {frame} to {base}"] += 1
+            return None
+
+    def _heading(self, message: Any) -> None:
+        mounting = self._imu_mounting(message)
+        sigma = math.radians(self._wiring.config.inputs.heading_sigma_deg)
+        sample = None if mounting is None else messages.heading(message, sigma, mounting)
+        if sample is not None:
+            self.session.add_heading(sample)
+
+    def _attitude(self, message: Any) -> None:
+        mounting = self._imu_mounting(message)
+        sample = None if mounting is None else messages.attitude(message, mounting)
+        if sample is not None:
+            self.session.add_attitude(*sample)
+
+
+def lever_arm(session: Session, base: str, fix: GeoFix) -> F64:
+    """Return the antenna's place (2,) in base; zero where TF does not know its frame."""
+    try:
+        return session.transforms.lookup(base, fix.frame_id, fix.stamp_ns)[:2, 3]
+    except TransformError:
+        return np.zeros(2)
+
+
+def _calibration(message: Any) -> bytes:
+    numbers = [np.asarray(getattr(message, name, getattr(message, name.upper(), ()))).tobytes() for name in "kdrp"]
+    return b"|".join([*numbers, f"{message.width} {message.height} {message.distortion_model}".encode()])

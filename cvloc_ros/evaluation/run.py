@@ -1,0 +1,208 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One replay from bag to report."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import cvloc_ros
+from cvloc_ros import messages
+from cvloc_ros.config import Config, merge
+from cvloc_ros.errors import BagError
+from cvloc_ros.evaluation import attempts as attempts_module
+from cvloc_ros.evaluation import outputs, truth as truth_module
+from cvloc_ros.evaluation.attempts import Attempt, Judged
+from cvloc_ros.evaluation.bag import Bag
+from cvloc_ros.evaluation.feed import Feed
+from cvloc_ros.evaluation.gallery import Gallery
+from cvloc_ros.evaluation.metrics import evaluate
+from cvloc_ros.evaluation.mosaic import PatchMosaic
+from cvloc_ros.evaluation.replay import Outcome, Part, play
+from cvloc_ros.evaluation.topics import Wiring, wire
+from cvloc_ros.evaluation.truth import Trajectory
+from cvloc_ros.session import Session
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to replay and where to write. `truth` is "" (the bag's), "none" or a TUM file.
+
+    `cameras` overrides settings of cameras that are found in the bag. `as_live` keeps `output.min_interval_s`;
+    otherwise every image is attempted.
+    """
+
+    bag: Path
+    out: Path
+    truth: str = ""
+    truth_topic: str = ""
+    initial_yaw_deg: float | None = None
+    cameras: Mapping[str, Any] = field(default_factory=dict)
+    as_live: bool = False
+    part: Part = field(default_factory=Part)
+    report: bool = True
+    progress: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replayed:
+    """All that the report is made of."""
+
+    config: Config
+    judged: list[Judged]
+    metrics: Mapping[str, Any]
+    conditions: Mapping[str, str]
+    truth: Trajectory | None
+    gnss: Trajectory | None
+    mosaic: PatchMosaic
+    gallery: Gallery
+
+
+def run(config: Config, options: Options) -> Replayed:
+    """Replay a bag and write all outputs.
+
+    Raises:
+        CvlocError: bag, map, configuration or matcher cannot be used; the text names the remedy.
+    """
+    with Bag.open(options.bag) as bag:
+        wiring = wire(bag, config, options.truth_topic, options.cameras)
+        truth = _truth(bag, wiring, options)
+        used = with_datum(wiring.config, bag, wiring, truth)
+        if not options.as_live:
+            used = merge(used, {"output": {"min_interval_s": 0.0}})
+        wiring = replace(wiring, config=used)
+        outputs.prepare(options.out)
+        session = Session.open(used)
+        try:
+            replayed = _replay(bag, session, wiring, truth, options)
+        finally:
+            session.close()
+    _write(replayed, options)
+    return replayed
+
+
+def with_datum(config: Config, bag: Bag, wiring: Wiring, truth: Trajectory | None) -> Config:
+    """Return the configuration with a datum: as configured, else the bag's datum topic, else the first fix.
+
+    Raises:
+        BagError: there is truth, but nothing says where its map lies on the Earth.
+    """
+    if config.geo.datum:
+        return config
+    for item in bag.messages([wiring.datum] if wiring.datum else []):
+        fix = messages.fix(item.message)
+        return merge(config, {"geo": {"datum": [fix.latitude_deg, fix.longitude_deg, 0.0]}})
+    if truth is not None:
+        msg = (
+            f"truth ({truth.source}) is given in map metres, but no datum says where that map lies: give "
+            "--datum LAT,LON or geo.datum, or replay without evaluation with --truth none (the first fix is the datum)"
+        )
+        raise BagError(msg)
+    return merge(config, {"geo": {"datum_source": "first_fix"}})
+
+
+def _truth(bag: Bag, wiring: Wiring, options: Options) -> Trajectory | None:
+    if options.truth == "none":
+        return None
+    if options.truth:
+        return truth_module.from_tum(options.truth)
+    return truth_module.from_bag(bag, wiring.truth) if wiring.truth else None
+
+
+def _replay(
+    bag: Bag, session: Session, wiring: Wiring, truth: Trajectory | None, options: Options
+) -> Replayed:
+    warm_up_s = session.warm_up()
+    feed = Feed(session, wiring, options.initial_yaw_deg)
+    mosaic, gallery, kept = PatchMosaic(), Gallery(enabled=options.report), list[Attempt]()
+
+    def on_result(outcome: Outcome) -> None:
+        kept.append(attempts_module.record(len(kept) + 1, outcome, session))
+        if outcome.result.patch is not None:
+            mosaic.add(outcome.result.patch)
+        gallery.offer(len(kept), outcome.result, truth.at(outcome.result.stamp_ns) if truth else None)
+
+    start = time.perf_counter()
+    images = play(bag, session, wiring, feed, on_result, options.part, progress=options.progress)
+    elapsed_s = time.perf_counter() - start
+    if not kept:
+        msg = f"{options.bag}: no image in the part that was replayed; see --start and --duration"
+        raise BagError(msg)
+    gnss = attempts_module.gnss_track(feed.fixes, session, truth)
+    judged = attempts_module.judge(kept, truth, gnss, mosaic)
+    metrics = evaluate(judged, images, session.config.estimation.max_latency_s)
+    metrics["inputs_refused"] = {f"{topic}: {why}": n for (topic, why), n in sorted(feed.refused.items())}
+    metrics["notes"] = [*bag.notes, *wiring.notes]
+    span_s = (kept[-1].stamp_ns - kept[0].stamp_ns) * 1e-9
+    metrics["run"] = {
+        "warm_up_s": round(warm_up_s, 3), "replay_s": round(elapsed_s, 3), "driven_s": round(span_s, 3),
+        "times_real_time": round(span_s / elapsed_s, 3) if elapsed_s else None,
+        "hardware": hardware(), "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    conditions = describe(bag, session, truth, kept, options)
+    metrics["conditions"] = dict(conditions)
+    return Replayed(session.config, judged, metrics, conditions, truth, gnss, mosaic, gallery)
+
+
+def describe(
+    bag: Bag, session: Session, truth: Trajectory | None, kept: list[Attempt], options: Options
+) -> dict[str, str]:
+    """Return the conditions under which the numbers hold, for people."""
+    config, imagery = session.config, session.aerial
+    datum = session.projection
+    found = {
+        "bag": bag.path.name,
+        "recorded": _utc(kept[0].stamp_ns),
+        "map": Path(config.tiles.source).name or config.tiles.source,
+        "map description": getattr(imagery, "description", ""),
+        "attribution": next((a.attribution for a in kept if a.attribution), getattr(imagery, "attribution", "")),
+        "truth": truth.source if truth else "none",
+        "datum": f"{datum.latitude_deg:.7f}, {datum.longitude_deg:.7f} ({datum.kind})" if datum else "none",
+        "gnss and map datum": f"{config.geo.gnss_datum} and {config.geo.map_datum or 'the same'}",
+        "initial yaw": "not given" if options.initial_yaw_deg is None else f"{options.initial_yaw_deg:g}° given",
+        "matcher": config.matcher.name,
+        "cameras": ", ".join(config.camera_names),
+        "version": cvloc_ros.__version__,
+        "note": bag.custom.get("note", ""),
+    }
+    words = " ".join([found["map description"], found["attribution"], *bag.custom, *bag.custom.values()]).lower()
+    if bag.custom.get("simulated", "").lower() in ("1", "true", "yes") or "simulat" in words:
+        found["simulated"] = "This drive is simulated: no real camera, no real imagery."
+    return {key: value for key, value in found.items() if value}
+
+
+def hardware() -> str:
+    """Name the processor and its cores."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    except OSError:
+        pass
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def _utc(stamp_ns: int) -> str:
+    return datetime.fromtimestamp(stamp_ns // 10**9, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _write(replayed: Replayed, options: Options) -> None:
+    attempts = [j.attempt for j in replayed.judged]
+    outputs.write_poses(options.out, attempts, replayed.truth)
+    outputs.write_config(options.out, replayed.config)
+    outputs.write_bag(options.out, attempts, replayed.config)
+    outputs.write_metrics(options.out, replayed.metrics)
+    if options.report:
+        from cvloc_ros.evaluation.report.page import write_report
+
+        write_report(options.out / "report.html", replayed)
