@@ -31,6 +31,9 @@ _CRS: Final = {
     "NAD83(2011)": "EPSG:6319",
     "GDA2020": "EPSG:7843",
 }
+# What the CRS of imagery is reached from, so that PROJ's shift to legacy datums starts at the right place and is 0
+# to those that differ in name only. ITRF has the role of WGS 84 there.
+_GRID_BASE: Final = {"ETRF2000": "EPSG:4258", "NAD83(2011)": "EPSG:6318", "GDA2020": "EPSG:7844"}
 _SAME: Final = {"WGS84": "ITRF2014", "ETRS89": "ETRF2000"}
 
 
@@ -46,6 +49,15 @@ def canonical(name: str) -> str:
         text = f"geodetic datum {name!r} is unknown; known: {', '.join((*_SAME, *_CRS))}"
         raise GeoError(text)
     return plain
+
+
+def grid_base(name: str) -> str:
+    """Return the geographic CRS from which the grids of imagery tied to this datum are reached.
+
+    Raises:
+        GeoError: the datum is unknown.
+    """
+    return _GRID_BASE.get(canonical(name), "EPSG:4326")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,15 +18,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError, ProjError
 
 from cvloc_ros.errors import ConfigError, GeoError
-from cvloc_ros.geo.datum import DatumShift
+from cvloc_ros.geo import crs as imagery_crs
+from cvloc_ros.geo import datum as datums
 from cvloc_ros.geo.plane import Plane, TangentPlane, UtmPlane
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+    from pyproj import CRS, Transformer
 
     from cvloc_ros.config import Geo
     from cvloc_ros.types import F64
@@ -53,7 +53,7 @@ class Projection:
     map_offset_m: tuple[float, float] = (0.0, 0.0)
     epoch_year: float = 2026.0
     _plane: Plane = field(init=False, repr=False, compare=False)
-    _shift: DatumShift = field(init=False, repr=False, compare=False)
+    _shift: datums.DatumShift = field(init=False, repr=False, compare=False)
     _map_from_plane: F64 = field(init=False, repr=False, compare=False)
     _map_offset: F64 = field(init=False, repr=False, compare=False)
     _transformers: dict[str, Transformer] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -74,7 +74,7 @@ class Projection:
             text = f"projection {self.kind!r} is unknown; choose one of {', '.join(planes)}"
             raise GeoError(text)
         plane = planes[self.kind](self.latitude_deg, self.longitude_deg)
-        shift = DatumShift.between(self.gnss_datum, self.map_datum or self.gnss_datum, self.epoch_year)
+        shift = datums.DatumShift.between(self.gnss_datum, self.map_datum or self.gnss_datum, self.epoch_year)
         object.__setattr__(self, "_plane", plane)
         object.__setattr__(self, "_shift", shift)
         object.__setattr__(self, "_map_from_plane", _rotation(-(self.yaw_rad + plane.convergence_rad)))
@@ -111,8 +111,8 @@ class Projection:
     @classmethod
     def _make(cls, geo: Geo, latitude_deg: float, longitude_deg: float, yaw_rad: float) -> Projection:
         offset = (geo.map_offset_east_m, geo.map_offset_north_m)
-        datums = (geo.gnss_datum, geo.map_datum)
-        return cls(geo.projection, latitude_deg, longitude_deg, yaw_rad, *datums, offset, geo.epoch_year)
+        names = (geo.gnss_datum, geo.map_datum)
+        return cls(geo.projection, latitude_deg, longitude_deg, yaw_rad, *names, offset, geo.epoch_year)
 
     @property
     def convergence_rad(self) -> float:
@@ -189,6 +189,14 @@ class Projection:
         lonlat = _finite(self._transformer(crs).transform(xy[..., 0], xy[..., 1], direction="INVERSE"), crs)
         return self.imagery_to_map(_within_180(lonlat[..., 0]), lonlat[..., 1])
 
+    def crs_accuracy(self, crs: str | CRS) -> imagery_crs.CrsAccuracy:
+        """State how well PROJ knows the CRS at the datum, and which missing grid file would improve it.
+
+        Raises:
+            GeoError: the CRS is unknown.
+        """
+        return imagery_crs.accuracy(self._grid_base, crs, self.longitude_deg, self.latitude_deg)
+
     def local_affine(self, point: ArrayLike, crs: str | CRS) -> F64:
         """Linearise `crs_from_map` at a map point (2,): A (2, 3) with crs = A @ (x, y, 1).
 
@@ -213,6 +221,10 @@ class Projection:
         west, east = self._flatten(np.stack([lat, lat]), np.stack([lon - step, lon + step]))
         return math.atan2(east[1] - west[1], east[0] - west[0])
 
+    @property
+    def _grid_base(self) -> str:
+        return datums.grid_base(self.map_datum or self.gnss_datum)
+
     def _flatten(self, lat: F64, lon: F64) -> F64:
         plane = self._plane.forward(lon, lat)
         if not np.isfinite(plane).all():
@@ -226,7 +238,7 @@ class Projection:
         with self._lock:
             known = self._transformers.get(key)
             if known is None:
-                known = self._transformers[key] = _imagery_transformer(crs)
+                known = self._transformers[key] = imagery_crs.transformer(self._grid_base, crs)
             return known
 
 
@@ -238,19 +250,6 @@ def metres_apart(a: Projection, b: Projection, distance_m: float = 1000.0) -> fl
     """
     points = np.array([[0.0, 0.0], [distance_m, 0.0], [-distance_m, 0.0], [0.0, distance_m], [0.0, -distance_m]])
     return float(np.linalg.norm(b.to_map(*a.to_geodetic(points)) - points, axis=-1).max())
-
-
-def _imagery_transformer(crs: str | CRS) -> Transformer:
-    try:
-        target = CRS.from_user_input(crs)
-        if not (target.is_geographic or target.is_projected or target.is_bound or target.is_compound):
-            text = f"{target.name} is neither geographic nor projected; set tiles.crs"
-            raise GeoError(text)
-        # EPSG:4326 stands for map_datum: PROJ's shift to modern datums is then 0 and legacy ones get their Helmert.
-        return Transformer.from_crs("EPSG:4326", target, always_xy=True)
-    except (CRSError, ProjError) as err:
-        text = f"CRS {crs!r} is unknown to PROJ; give a code such as EPSG:25832 or WKT in tiles.crs: {err}"
-        raise GeoError(text) from err
 
 
 def _finite(xy: tuple[Any, Any], crs: str | CRS) -> F64:

@@ -270,6 +270,32 @@ def test_imagery_crs_agrees_with_pyproj(crs: str, lat: float, lon: float, kind: 
     assert projection.crs_from_map(points, CRS.from_user_input(crs)) == pytest.approx(there)
 
 
+def test_datum_shift_is_not_applied_twice_for_grids_of_an_older_realisation() -> None:
+    tied = Projection("local_enu", 44.06, -123.07, map_datum="NAD83(2011)")
+    harn, newer = (tied.crs_from_map([0.0, 0.0], crs) for crs in ("EPSG:2994", "EPSG:6557"))
+    assert harn == pytest.approx(newer, abs=0.01), "feet; 3.7 and 1.7 apart when PROJ goes by way of WGS 84"
+    plain = Projection("local_enu", 44.06, -123.07)
+    for crs in ("EPSG:6557", "EPSG:26910", "EPSG:3857"):
+        shift = tied.map_from_crs(plain.crs_from_map([0.0, 0.0], crs), crs)
+        assert shift == pytest.approx([-1.575, 0.206], abs=0.002)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:31256", "EPSG:25833", "EPSG:3857"])
+def test_datum_shift_is_the_same_for_every_kind_of_imagery(crs: str) -> None:
+    plain, tied = Projection("utm", 48.18, 16.31), Projection("utm", 48.18, 16.31, map_datum="ETRS89")
+    assert tied.map_from_crs(plain.crs_from_map([0.0, 0.0], crs), crs) == pytest.approx([0.752, 0.632], abs=0.003)
+
+
+def test_accuracy_of_a_crs_names_the_missing_grid() -> None:
+    britain = Projection("utm", 51.5, -1.0).crs_accuracy("EPSG:27700")
+    assert britain.metres >= 1.0
+    assert "OSTN15" in britain.missing_grid
+    germany = Projection("utm", 48.0, 11.0).crs_accuracy("EPSG:25832")
+    assert (germany.metres <= 1.0, germany.missing_grid) == (True, "")
+    with pytest.raises(GeoError, match=r"tiles\.crs"):
+        Projection("utm", 48.0, 11.0).crs_accuracy("EPSG:999999")
+
+
 def test_feet_stay_feet() -> None:
     projection = Projection("local_enu", 44.06, -123.07)
     affine = projection.local_affine((0.0, 0.0), "EPSG:2992")
