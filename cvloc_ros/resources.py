@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cvloc_ros.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PACKAGE = "cvloc_ros"
 

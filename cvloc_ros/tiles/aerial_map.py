@@ -10,18 +10,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cvloc_ros.config import Tiles
 from cvloc_ros.errors import GeoError
 from cvloc_ros.geo.box import Box2
-from cvloc_ros.geo.projection import Projection
 from cvloc_ros.tiles import warp
-from cvloc_ros.tiles.imagery import Imagery
 from cvloc_ros.tiles.prefetch import Prefetcher, PrefetchResult
 from cvloc_ros.tiles.warp import Frame
 from cvloc_ros.types import F64, AerialPatch
+
+if TYPE_CHECKING:
+    from cvloc_ros.config import Tiles
+    from cvloc_ros.geo.projection import Projection
+    from cvloc_ros.tiles.imagery import Imagery
 
 Progress = Callable[[int, int], bool | None]
 """Called with (tiles done, tiles in all); False stops the work."""

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from cvloc_ros.types import U8, Mask
+if TYPE_CHECKING:
+    from cvloc_ros.types import U8, Mask
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _WHITE = 250
@@ -78,12 +80,12 @@ def decode_tile(data: bytes, size: int | None = None) -> Tile | str:
         return f"{raw.shape[1]}x{raw.shape[0]} px; {size or 'a square'} expected"
     valid: Mask | None = None
     if raw.ndim == 2:
-        rgb = cv2.cvtColor(raw, cv2.COLOR_GRAY2RGB)
+        rgb = np.asarray(cv2.cvtColor(raw, cv2.COLOR_GRAY2RGB), np.uint8)
     elif raw.shape[2] == 4:
-        rgb = cv2.cvtColor(raw, cv2.COLOR_BGRA2RGB)
+        rgb = np.asarray(cv2.cvtColor(raw, cv2.COLOR_BGRA2RGB), np.uint8)
         valid = raw[:, :, 3] >= 128
     else:
-        rgb = cv2.cvtColor(raw, cv2.COLOR_BGR2RGB)
+        rgb = np.asarray(cv2.cvtColor(raw, cv2.COLOR_BGR2RGB), np.uint8)
     if valid is None:
         valid = solid_free(rgb)
     elif valid.all():
@@ -120,9 +122,8 @@ def solid_free(rgb: U8) -> Mask | None:
 
 def _span(rgb: U8) -> tuple[U8, U8]:
     red, green, blue = cv2.split(rgb)
-    low: U8 = cv2.min(cv2.min(red, green), blue)
-    high: U8 = cv2.max(cv2.max(red, green), blue)
-    return low, high
+    low, high = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+    return np.asarray(low, np.uint8), np.asarray(high, np.uint8)
 
 
 def _uniform(rgb: U8) -> bool:

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cvloc_ros.errors import TileSourceError
 from cvloc_ros.tiles import mercator
@@ -14,6 +14,9 @@ from cvloc_ros.tiles.decode import Tile, decode_tile, tile_id
 from cvloc_ros.tiles.places import Places
 from cvloc_ros.tiles.store import MISSING, Answer, TileData, TileKey
 from cvloc_ros.tiles.url import expand_tile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _EXTENSIONS = ("jpg", "jpeg", "png", "webp")
 
@@ -116,8 +119,8 @@ def _list_tiles(template: str) -> list[TileKey]:
         msg = f"{template}: placeholders {fixed or 'none'}; {{z}}, {{x}} and {{y}} (or {{-y}}) are needed, each once"
         raise TileSourceError(msg)
     pattern = re.compile("".join(names.get(part, re.escape(_plain(part))) for part in parts))
-    root = Path(_plain(template.split("{z}")[0].split("{x}")[0].rpartition("/")[0] or "."))
-    depth = template.count("/", len(template.split("{z}")[0].split("{x}")[0].rpartition("/")[0]) + 1)
+    folder = template[: min(template.index(part) for part in fixed)].rpartition("/")[0]
+    root, depth = Path(_plain(folder) or "/"), template.count("/", len(folder) + 1)
     found = (pattern.fullmatch(str(path)) for path in root.glob("/".join(["*"] * (depth + 1))))
     keys = []
     for match in found:

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from cvloc_ros.types import F64, U8, Mask, TileState
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cvloc_ros.types import F64, U8, Mask, TileState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,8 +24,8 @@ class Level:
 
     def px_from_crs(self, points: F64) -> F64:
         """Take points (..., 2) of the CRS to pixels (..., 2)."""
-        offset: F64 = points - self.crs_from_px[:, 2]
-        return offset @ np.linalg.inv(self.crs_from_px[:, :2]).T
+        px: F64 = (points - self.crs_from_px[:, 2]) @ np.linalg.inv(self.crs_from_px[:, :2]).T
+        return px
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +49,42 @@ class Pixels:
 
 
 class Imagery(Protocol):
-    """A map source. `bounds` are (min x, min y, max x, max y) in the CRS, None where they are unknown."""
+    """A map source."""
 
-    name: str
-    crs: str
-    attribution: str
-    description: str
-    is_network: bool
-    bounds: tuple[float, float, float, float] | None
-    levels: Sequence[Level]
+    @property
+    def name(self) -> str:
+        """What identifies the source and its content."""
+        ...
+
+    @property
+    def crs(self) -> str:
+        """CRS of the pixel planes, as pyproj takes it."""
+        ...
+
+    @property
+    def attribution(self) -> str:
+        """Whom to name wherever the imagery is shown."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """One line for people."""
+        ...
+
+    @property
+    def is_network(self) -> bool:
+        """Whether reading may need the network."""
+        ...
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float] | None:
+        """Min x, min y, max x, max y in the CRS; None where they are unknown."""
+        ...
+
+    @property
+    def levels(self) -> Sequence[Level]:
+        """Pixel planes."""
+        ...
 
     def read(self, level: Level, window: Window, deadline_s: float) -> Pixels:
         """Read a window; the network is waited for until `deadline_s` of the monotonic clock."""

@@ -7,15 +7,18 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cvloc_ros.errors import TileSourceError
 from cvloc_ros.tiles.decode import Tile, decode_tile, tile_id
+from cvloc_ros.tiles.mercator import tile_bounds
 from cvloc_ros.tiles.places import Places
 from cvloc_ros.tiles.store import MISSING, Answer, TileData, TileKey
-from cvloc_ros.tiles.mercator import tile_bounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 _MERCATOR = ("", "epsg:3857", "epsg:900913", "epsg:3785", "3857", "900913")
 
@@ -95,7 +98,7 @@ class MBTilesStore:
     def _read_metadata(self, path: Path) -> dict[str, str]:
         names = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type IN ('table','view')")}
         if "tiles" not in names:
-            msg = f"{path}: no table or view `tiles`, so it is no MBTiles; convert it, e.g. `gdal_translate -of MBTILES`"
+            msg = f"{path}: no table or view `tiles`, so it is no MBTiles; convert it (`gdal_translate -of MBTILES`)"
             raise TileSourceError(msg)
         pairs = self._db.execute("SELECT name, value FROM metadata") if "metadata" in names else ()
         metadata = {str(name): str(value) for name, value in pairs}

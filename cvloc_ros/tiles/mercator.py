@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cvloc_ros.tiles.imagery import Level, Window
 from cvloc_ros.tiles.store import TileKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CRS = "EPSG:3857"
 HALF_M = math.pi * 6378137.0

@@ -6,18 +6,23 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from cvloc_ros.config import Tiles
 from cvloc_ros.errors import GeoError, TileSourceError
-from cvloc_ros.geo.projection import Projection
 from cvloc_ros.tiles.aerial_map import AerialMap
 from cvloc_ros.tiles.folder import FolderStore, find_template
-from cvloc_ros.tiles.imagery import Imagery
 from cvloc_ros.tiles.mbtiles import MBTilesStore
+from cvloc_ros.tiles.opening_network import open_network_store
+from cvloc_ros.tiles.prefetch import Prefetcher
 from cvloc_ros.tiles.pyramid import TilePyramid
 from cvloc_ros.tiles.raster import RasterMap
-from cvloc_ros.tiles.store import TileStore
+
+if TYPE_CHECKING:
+    from cvloc_ros.config import Tiles
+    from cvloc_ros.geo.projection import Projection
+    from cvloc_ros.tiles.imagery import Imagery
+    from cvloc_ros.tiles.store import TileStore
 
 _SQLITE = b"SQLite format 3\0"
 
@@ -30,7 +35,7 @@ def open_map(config: Tiles, projection: Projection) -> AerialMap:
     """
     source = config.source.strip()
     if not source:
-        msg = "tiles.source is empty; give an .mbtiles, .tif, a tile folder, a template with {z} {x} {y} or provider:NAME"
+        msg = "tiles.source is empty; give an .mbtiles, .tif or tile folder, a template with {z} {x} {y}, or provider:X"
         raise TileSourceError(msg)
     if source.startswith(("http://", "https://", "provider:")):
         return _open_network(source, config, projection)
@@ -59,7 +64,10 @@ def _open_local(source: str, config: Tiles) -> Imagery:
 
 
 def _open_network(source: str, config: Tiles, projection: Projection) -> AerialMap:
-    raise NotImplementedError
+    store = open_network_store(source, config)
+    imagery = _pyramid(store, config)
+    _check_reach(imagery, projection)
+    return AerialMap(imagery, projection, config, Prefetcher(imagery, store))
 
 
 def _pyramid(store: TileStore, config: Tiles) -> TilePyramid:

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
-from cvloc_ros.tiles.store import TileKey
+if TYPE_CHECKING:
+    from cvloc_ros.tiles.store import TileKey
 
 SUSPECT_PLACES = 8
 """The same bytes at this many places are a placeholder, not imagery."""

@@ -4,22 +4,27 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from cvloc_ros.errors import TileSourceError
-from cvloc_ros.geo.projection import Projection
 from cvloc_ros.tiles import mercator, warp
-from cvloc_ros.tiles.imagery import Imagery
 from cvloc_ros.tiles.store import Answer, TileKey
-from cvloc_ros.types import F64
+
+if TYPE_CHECKING:
+    from cvloc_ros.geo.projection import Projection
+    from cvloc_ros.tiles.imagery import Imagery
+    from cvloc_ros.types import F64
 
 Progress = Callable[[int, int], "bool | None"]
 _PARENTS = 2
+_FAILURES_IN_A_ROW = 5
+"""The rest is not tried after this many: the network is gone or the disk is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class Prefetcher:
         self, keys: Sequence[TileKey], result: PrefetchResult, progress: Progress | None
     ) -> tuple[PrefetchResult, list[TileKey]]:
         lacking: list[TileKey] = []
+        in_a_row = 0
         done = result.cached + result.fetched + result.missing + result.failed
         for key in keys:
             if self._stop.is_set():
@@ -116,6 +122,9 @@ class Prefetcher:
             if answer is Answer.MISSING:
                 lacking.append(key)
             done += 1
+            in_a_row = in_a_row + 1 if answer in (Answer.FAILED, Answer.PENDING) else 0
+            if in_a_row >= _FAILURES_IN_A_ROW:
+                return replace(result, stopped=True), lacking
             if progress is not None and progress(done, result.tiles) is False:
                 return replace(result, stopped=True, reason=result.reason or "stopped"), lacking
         self._loader.pin(keys)
@@ -137,7 +146,7 @@ def _count(result: PrefetchResult, answer: Answer, received: int, reason: str) -
 def _along(points: F64, step_m: float) -> F64:
     """Points (M, 2) on the line through (N, 2), at most `step_m` apart."""
     dense = [points[:1]]
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in itertools.pairwise(points):
         count = max(int(np.ceil(np.linalg.norm(end - start) / max(step_m, 1.0))), 1)
         dense.append(start + (end - start) * (np.arange(1, count + 1) / count)[:, None])
     return np.concatenate(dense)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,7 +16,10 @@ from cvloc_ros.tiles.decode import Tile, decode_tile
 from cvloc_ros.tiles.imagery import Level, Pixels, Window
 from cvloc_ros.tiles.places import SUSPECT_PLACES
 from cvloc_ros.tiles.store import Answer, TileData, TileKey, TileStore
-from cvloc_ros.types import TileState
+from cvloc_ros.types import U8, Mask, TileState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _OVER_ZOOM = 3
 """A gap is filled from at most this many levels above (8 times coarser)."""
@@ -127,14 +130,14 @@ def _enlarge(tile: Tile, key: TileKey, up: int) -> Tile:
     column = (key.x & ((1 << up) - 1)) * part
     row = (key.y & ((1 << up) - 1)) * part
     area = np.s_[row : row + part, column : column + part]
-    rgb = cv2.resize(tile.rgb[area], (size, size), interpolation=cv2.INTER_LINEAR)
+    rgb = np.asarray(cv2.resize(tile.rgb[area], (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
     if tile.valid is None:
         return Tile(rgb, None, blank=False)
     valid = cv2.resize(tile.valid[area].astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST) > 0
     return Tile(rgb, valid, blank=False)
 
 
-def _paste(tile: Tile, key: TileKey, window: Window, rgb: np.ndarray, valid: np.ndarray) -> None:
+def _paste(tile: Tile, key: TileKey, window: Window, rgb: U8, valid: Mask) -> None:
     size = tile.rgb.shape[0]
     left, top = key.x * size - window.column, key.y * size - window.row
     c0, c1 = max(left, 0), min(left + size, window.width)

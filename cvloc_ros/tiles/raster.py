@@ -8,8 +8,7 @@ import hashlib
 import math
 import threading
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +17,11 @@ from cvloc_ros.tiles.decode import solid_free
 from cvloc_ros.tiles.imagery import Level, Pixels, Window
 from cvloc_ros.types import U8, Mask, TileState
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_Untyped: TypeAlias = Any
+"""Objects of rasterio and affine, which ship no types."""
 _MAX_PIXEL_M = 20.0
 _MIN_PIXEL_M = 0.001
 _COARSE_FACTORS = (1, 8, 32, 128)
@@ -92,8 +96,8 @@ class RasterMap:
         return Window(left, top, right - left, bottom - top) if right > left and bottom > top else None
 
     def _read_inside(self, factor: int, part: Window) -> tuple[U8, Mask]:
-        from rasterio.enums import Resampling  # noqa: PLC0415
-        from rasterio.windows import Window as FileWindow  # noqa: PLC0415
+        from rasterio.enums import Resampling
+        from rasterio.windows import Window as FileWindow
 
         window = FileWindow(*(factor * value for value in (part.column, part.row, part.width, part.height)))
         size = (part.height, part.width)
@@ -109,10 +113,10 @@ class RasterMap:
         return rgb, np.ones(size, np.bool_) if free is None else free
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path) -> _Untyped:
     try:
-        import rasterio  # noqa: PLC0415
-        from rasterio.errors import NotGeoreferencedWarning, RasterioError  # noqa: PLC0415
+        import rasterio
+        from rasterio.errors import NotGeoreferencedWarning, RasterioError
     except ImportError as err:
         msg = f"{path}: rasters need the package rasterio; `pip install cvloc_ros[geo]`"
         raise TileSourceError(msg) from err
@@ -131,8 +135,8 @@ def _open(path: Path) -> Any:
     return file
 
 
-def _bands(file: Any, path: Path) -> list[int]:
-    from rasterio.enums import ColorInterp  # noqa: PLC0415
+def _bands(file: _Untyped, path: Path) -> list[int]:
+    from rasterio.enums import ColorInterp
 
     kinds = list(file.colorinterp)
     if any(dtype != "uint8" for dtype in file.dtypes):
@@ -151,9 +155,9 @@ def _bands(file: Any, path: Path) -> list[int]:
     return colours[:3] if len(colours) >= 3 else colours[:1]
 
 
-def _crs(file: Any, path: Path, given: str) -> str:
-    from pyproj import CRS  # noqa: PLC0415
-    from pyproj.exceptions import CRSError  # noqa: PLC0415
+def _crs(file: _Untyped, path: Path, given: str) -> str:
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
 
     if given:
         try:
@@ -169,7 +173,7 @@ def _crs(file: Any, path: Path, given: str) -> str:
     return f"EPSG:{code}" if code else str(file.crs.to_wkt())
 
 
-def _bounds(file: Any) -> tuple[float, float, float, float]:
+def _bounds(file: _Untyped) -> tuple[float, float, float, float]:
     height, width = file.shape
     corners = [file.transform * corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
     x, y = zip(*corners, strict=True)
@@ -180,7 +184,7 @@ def _check_place(
     path: Path, crs: str, bounds: tuple[float, float, float, float], pixel_crs: float, *, given: bool
 ) -> None:
     """Refuse a CRS with which the raster would lie off the Earth or have absurd pixels."""
-    from pyproj import CRS, Transformer  # noqa: PLC0415
+    from pyproj import CRS, Transformer
 
     system = CRS.from_user_input(crs)
     key = f"tiles.crs = {crs}" if given else f"{path}: its CRS {system.name}"
@@ -205,13 +209,13 @@ def _check_place(
         raise TileSourceError(msg)
 
 
-def _has_mask(file: Any) -> bool:
-    from rasterio.enums import MaskFlags  # noqa: PLC0415
+def _has_mask(file: _Untyped) -> bool:
+    from rasterio.enums import MaskFlags
 
     return any(MaskFlags.all_valid not in flags for flags in file.mask_flag_enums)
 
 
-def _level(affine: Any, factor: int) -> Level:
+def _level(affine: _Untyped, factor: int) -> Level:
     shift = factor / 2
     matrix = np.array([[affine.a, affine.b, affine.c], [affine.d, affine.e, affine.f]], dtype=np.float64)
     to_full = np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1.0]])

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 class TileKey(NamedTuple):
@@ -54,16 +56,47 @@ MISSING = TileData(Answer.MISSING)
 
 
 class TileStore(Protocol):
-    """A pyramid of encoded tiles. `bounds` are (min x, min y, max x, max y) in EPSG:3857 metres or None."""
+    """A pyramid of encoded tiles."""
 
-    name: str
-    attribution: str
-    description: str
-    is_network: bool
-    min_zoom: int
-    max_zoom: int
-    tile_size: int
-    bounds: tuple[float, float, float, float] | None
+    @property
+    def name(self) -> str:
+        """What identifies the source and its content."""
+        ...
+
+    @property
+    def attribution(self) -> str:
+        """Whom to name wherever the imagery is shown."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """One line for people."""
+        ...
+
+    @property
+    def is_network(self) -> bool:
+        """Whether reading may need the network."""
+        ...
+
+    @property
+    def min_zoom(self) -> int:
+        """Coarsest level."""
+        ...
+
+    @property
+    def max_zoom(self) -> int:
+        """Finest level."""
+        ...
+
+    @property
+    def tile_size(self) -> int:
+        """Side of a tile in pixels."""
+        ...
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float] | None:
+        """Min x, min y, max x, max y in EPSG:3857; None where they are unknown."""
+        ...
 
     def get(self, keys: Iterable[TileKey], deadline_s: float) -> Mapping[TileKey, TileData]:
         """Answer every key; wait for the network until `deadline_s` of the monotonic clock (0: do not)."""

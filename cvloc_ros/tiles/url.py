@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import mercantile
 
 from cvloc_ros.errors import TileSourceError
 from cvloc_ros.tiles.mercator import tile_bounds
-from cvloc_ros.tiles.store import TileKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cvloc_ros.tiles.store import TileKey
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
@@ -75,7 +79,7 @@ def prepare(template: str, tile_size: int, secrets: dict[str, str] | None = None
         return match.group(0)
 
     prepared = _PLACEHOLDER.sub(value, template)
-    if not ("q" in names or "bbox" in names or {"z", "x"} <= names and names & {"y", "-y"}):
+    if not ("q" in names or "bbox" in names or ({"z", "x"} <= names and names & {"y", "-y"})):
         msg = f"{template}: needs {{z}}, {{x}} and {{y}} (or {{-y}}), or {{q}} (quadkey), or {{bbox}} (WMS GetMap)"
         raise TileSourceError(msg)
     return prepared
@@ -83,7 +87,7 @@ def prepare(template: str, tile_size: int, secrets: dict[str, str] | None = None
 
 def host_of(template: str) -> str:
     """Host name of a template, lower case, without port."""
-    return (urlsplit(template.split("{")[0]).hostname or "").lower()
+    return (urlsplit(template.split("{", maxsplit=1)[0]).hostname or "").lower()
 
 
 def _canonical(name: str) -> str:

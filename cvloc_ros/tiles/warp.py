@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from cvloc_ros.geo.projection import Projection
 from cvloc_ros.tiles.imagery import Imagery, Level, Pixels, Window
-from cvloc_ros.types import F64, U8, Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cvloc_ros.geo.projection import Projection
+    from cvloc_ros.types import F64, U8, Mask
 
 _MARGIN_PX = 2
 _AFFINE_ERROR_M = 0.01
@@ -49,7 +53,8 @@ class Frame:
         t = np.linspace(0.0, self.size_px * self.resolution_m, per_side)
         z, e = np.zeros(per_side), np.full(per_side, t[-1])
         ring = np.concatenate([np.stack(pair, -1) for pair in ((t, z), (t, e), (z, t), (e, t))])
-        return np.array([self.left_m, self.top_m]) + ring * np.array([1.0, -1.0])
+        points: F64 = np.array([self.left_m, self.top_m]) + ring * np.array([1.0, -1.0])
+        return points
 
 
 def choose_level(imagery: Imagery, projection: Projection, frame: Frame, number: int = -1) -> Level:
