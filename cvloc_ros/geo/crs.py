@@ -40,6 +40,14 @@ def transformer(geographic: str, crs: str | CRS) -> Transformer:
         raise _unknown(crs) from err
 
 
+def period(crs: str | CRS) -> float:
+    """Return how far x jumps at the date line, in units of the CRS; 0 where the world does not repeat along x."""
+    found = _horizontal(crs)
+    if found.is_geographic:
+        return math.tau / float(found.axis_info[0].unit_conversion_factor)
+    return math.tau * float(found.ellipsoid.semi_major_metre) if found.ellipsoid and found.to_epsg() == 3857 else 0.0
+
+
 def accuracy(geographic: str, crs: str | CRS, longitude_deg: float, latitude_deg: float) -> CrsAccuracy:
     """State the accuracy of `transformer` at a place. Legacy datums (OSGB36, DHDN) are metres off without their grid.
 

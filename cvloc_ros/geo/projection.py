@@ -56,7 +56,9 @@ class Projection:
     _shift: datums.DatumShift = field(init=False, repr=False, compare=False)
     _map_from_plane: F64 = field(init=False, repr=False, compare=False)
     _map_offset: F64 = field(init=False, repr=False, compare=False)
-    _transformers: dict[str, Transformer] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _transformers: dict[str, tuple[Transformer, float]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
     _lock: Any = field(init=False, repr=False, compare=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -173,11 +175,18 @@ class Projection:
     def crs_from_map(self, points: ArrayLike, crs: str | CRS) -> F64:
         """Take map points (..., 2) to imagery coordinates (..., 2) of a CRS, x (east, longitude) first, in its units.
 
+        Across the date line x runs on instead of jumping, for geographic CRS and Web Mercator.
+
         Raises:
             GeoError: the CRS is unknown or a point is outside of it.
         """
+        transformer, period = self._transformer(crs)
         lon, lat = self.map_to_imagery(points)
-        return _finite(self._transformer(crs).transform(lon, lat), crs)
+        there = _finite(transformer.transform(lon, lat), crs)
+        if period:
+            x_datum = transformer.transform(self.longitude_deg, self.latitude_deg)[0]
+            there[..., 0] -= period * np.round((there[..., 0] - x_datum) / period)
+        return there
 
     def map_from_crs(self, points: ArrayLike, crs: str | CRS) -> F64:
         """Take imagery coordinates (..., 2) of a CRS, x first, in its units, to map points (..., 2).
@@ -186,7 +195,8 @@ class Projection:
             GeoError: the CRS is unknown or a point is outside of it.
         """
         xy = np.asarray(points, dtype=np.float64)
-        lonlat = _finite(self._transformer(crs).transform(xy[..., 0], xy[..., 1], direction="INVERSE"), crs)
+        transformer, _ = self._transformer(crs)
+        lonlat = _finite(transformer.transform(xy[..., 0], xy[..., 1], direction="INVERSE"), crs)
         return self.imagery_to_map(_within_180(lonlat[..., 0]), lonlat[..., 1])
 
     def crs_accuracy(self, crs: str | CRS) -> imagery_crs.CrsAccuracy:
@@ -233,12 +243,13 @@ class Projection:
         rotated: F64 = plane @ self._map_from_plane.T
         return rotated
 
-    def _transformer(self, crs: str | CRS) -> Transformer:
+    def _transformer(self, crs: str | CRS) -> tuple[Transformer, float]:
         key = crs if isinstance(crs, str) else crs.to_wkt()
         with self._lock:
             known = self._transformers.get(key)
             if known is None:
-                known = self._transformers[key] = imagery_crs.transformer(self._grid_base, crs)
+                known = imagery_crs.transformer(self._grid_base, crs), imagery_crs.period(crs)
+                self._transformers[key] = known
             return known
 
 

@@ -154,6 +154,18 @@ def test_the_date_line_is_no_border(kind: str) -> None:
     assert (float(lat), abs(float(lon))) == pytest.approx((-17.0, 179.9999))
 
 
+@pytest.mark.parametrize(("crs", "unit_m"), [("EPSG:3857", 1.0), ("EPSG:4326", 111_320.0), ("EPSG:4258", 111_320.0)])
+@pytest.mark.parametrize("lon", [179.9999, -179.9999])
+def test_imagery_coordinates_run_on_over_the_date_line(crs: str, unit_m: float, lon: float) -> None:
+    projection = Projection("local_enu", -17.0, lon)
+    affine = projection.local_affine([0.0, 0.0], crs)
+    assert affine[0, 0] * unit_m == pytest.approx(1.0 / math.cos(math.radians(17.0)), rel=0.01)
+    points = np.array([[-80.0, 10.0], [80.0, 10.0]])
+    there = projection.crs_from_map(points, crs)
+    assert np.ptp(there[:, 0]) * unit_m == pytest.approx(167.0, abs=1.0)
+    assert projection.map_from_crs(there, crs) == pytest.approx(points, abs=1e-4)
+
+
 @settings(max_examples=60, deadline=None)
 @example(0.0, 180.0, 0.0, "utm", 0.0, 0.0)
 @given(latitudes, longitudes, st.floats(-3.2, 3.2), st.sampled_from(["utm", "local_enu"]), metres, metres)
