@@ -116,27 +116,6 @@ def test_yaw_of_east_follows_the_convergence_away_from_the_datum() -> None:
     assert projection.yaw_of_east(point) == pytest.approx(there.convergence_rad - projection.convergence_rad, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("lat", "lon", "zone"),
-    [
-        (48, 11.9, 32),
-        (60.4, 5.3, 32),
-        (60.4, 2.9, 31),
-        (78.2, 15.6, 33),
-        (78.2, 8.9, 31),
-        (78.2, 41.9, 37),
-        (0, -180, 1),
-        (0, 180, 1),
-        (0, 179.99, 60),
-        (-33.9, 18.4, 34),
-        (63.99, 5, 32),
-        (64, 5, 31),
-    ],
-)
-def test_utm_zone_has_the_norwegian_exceptions(lat: float, lon: float, zone: int) -> None:
-    assert utm_zone(lat, lon) == zone
-
-
 def test_zone_and_hemisphere_stay_those_of_the_datum() -> None:
     border = Projection("utm", 48.0, 11.999)
     step = border.to_map(48.0, [11.9999, 12.0001])
@@ -296,16 +275,6 @@ def test_datum_shift_is_not_applied_twice_for_grids_of_an_older_realisation() ->
 def test_datum_shift_is_the_same_for_every_kind_of_imagery(crs: str) -> None:
     plain, tied = Projection("utm", 48.18, 16.31), Projection("utm", 48.18, 16.31, map_datum="ETRS89")
     assert tied.map_from_crs(plain.crs_from_map([0.0, 0.0], crs), crs) == pytest.approx([0.752, 0.632], abs=0.003)
-
-
-def test_accuracy_of_a_crs_names_the_missing_grid() -> None:
-    britain = Projection("utm", 51.5, -1.0).crs_accuracy("EPSG:27700")
-    assert britain.metres >= 1.0
-    assert "OSTN15" in britain.missing_grid
-    germany = Projection("utm", 48.0, 11.0).crs_accuracy("EPSG:25832")
-    assert (germany.metres <= 1.0, germany.missing_grid) == (True, "")
-    with pytest.raises(GeoError, match=r"tiles\.crs"):
-        Projection("utm", 48.0, 11.0).crs_accuracy("EPSG:999999")
 
 
 def test_feet_stay_feet() -> None:
