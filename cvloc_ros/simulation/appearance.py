@@ -77,7 +77,7 @@ def paint_day(world: World, day: Epoch) -> U8:
         base = colours[look] * gain
         base += cover[..., None] * (day.paint * (0.97 + 0.25 * noise[..., None]) - base)
         out[part] = np.clip(base, 0, 255).astype(np.uint8)
-    return out
+    return np.asarray(cv2.GaussianBlur(out, (3, 3), 0.6))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,14 +14,18 @@ from numpy.typing import NDArray
 
 from cvloc_ros.geo import se3
 from cvloc_ros.imaging.models import Pinhole
+from cvloc_ros.simulation import facades
 from cvloc_ros.simulation.raster import Grid
 from cvloc_ros.simulation.scene import CameraSpec
+from cvloc_ros.simulation.uprights import Curtain, Kind, Roofs, Uprights
 from cvloc_ros.types import F32, F64, U8, Mask, Pose2
 
 _LEVELS = 7
 _OVERSAMPLE = 2
-_HAZE = np.array([196.0, 203.0, 210.0])
+_HAZE = np.array([196.0, 203.0, 210.0], np.float32)
+_HAZE_M = 420.0
 _ROW = 256
+_BINS_PER_PX = 2.0
 
 
 def model(spec: CameraSpec) -> Pinhole:
@@ -89,13 +94,16 @@ def cast_rays(spec: CameraSpec) -> Rays:
 class SimulatedCamera:
     """Renders one camera of the rig."""
 
-    def __init__(self, spec: CameraSpec, ground: GroundPyramid, rng: np.random.Generator) -> None:
+    def __init__(
+        self, spec: CameraSpec, ground: GroundPyramid, uprights: Uprights, rng: np.random.Generator
+    ) -> None:
         self.spec = spec
         self.rays = cast_rays(spec)
         self._pyramid = ground
+        self._backdrop_view = _UprightView(spec, self.rays, uprights)
         self._groups = _by_level(self.rays, ground.grid.resolution_m, rng)
         self._backdrop = _sky(self.rays)
-        self._haze = np.clip(1.0 - np.exp(-self.rays.distance / 260.0), 0, 1).astype(np.float32)[..., None]
+        self._haze = haze(self.rays.distance.ravel())
         self.mask = own_vehicle(spec)
         self._body = _bodywork(spec, self.mask)
         self._noise = [rng.normal(0, 2.6, (spec.height, spec.width, 3)).astype(np.int16) for _ in range(6)]
@@ -110,7 +118,9 @@ class SimulatedCamera:
             x = cos * points[..., 0] - sin * points[..., 1] + np.float32(pose.x_m)
             y = sin * points[..., 0] + cos * points[..., 1] + np.float32(pose.y_m)
             colours = self._pyramid.sample(level, np.stack([x, y], axis=-1)).reshape(-1, 3)[: len(index)]
-            flat[index] = colours
+            veil = self._haze[index]
+            flat[index] = colours if level < 2 else colours * (1 - veil) + _HAZE * veil
+        self._backdrop_view.draw(flat, pose)
         return self._expose(np.asarray(cv2.resize(image, (self.spec.width, self.spec.height), interpolation=cv2.INTER_AREA)), frame)
 
     def _expose(self, image: U8, frame: int) -> U8:
@@ -119,6 +129,74 @@ class SimulatedCamera:
         lit[self.mask] = self._body[self.mask]
         noise = np.roll(self._noise[frame % len(self._noise)], (frame * 37) % self.spec.height, axis=0)
         return np.clip(lit + noise, 0, 255).astype(np.uint8)
+
+
+class _UprightView:
+    """Draws what stands upright over the ground of one camera."""
+
+    def __init__(self, spec: CameraSpec, rays: Rays, uprights: Uprights) -> None:
+        self._uprights = uprights
+        self._eye = (spec.x_m, spec.y_m, spec.z_m)
+        flat = rays.direction.reshape(-1, 3)
+        turned = np.arctan2(flat[:, 1], flat[:, 0]) - math.radians(spec.yaw_deg)
+        azimuth = (turned + np.pi) % (2 * np.pi) - np.pi
+        self._pixels = np.flatnonzero(rays.distance.ravel() > 2.0)
+        azimuth = azimuth[self._pixels]
+        low, high = float(azimuth.min()), float(azimuth.max())
+        count = int(spec.width * _BINS_PER_PX)
+        self._azimuth = np.linspace(low, high, count) + math.radians(spec.yaw_deg)
+        self._bin = np.rint((azimuth - low) / (high - low) * (count - 1)).astype(np.int32)
+        rise = flat[self._pixels]
+        self._slope = (rise[:, 2] / np.hypot(rise[:, 0], rise[:, 1])).astype(np.float32)
+
+    def draw(self, image: U8, pose: Pose2) -> None:
+        """Draw into the flattened oversampled image (2 H W, 3) of a pose of base."""
+        x, y, _ = self._eye
+        eye = pose.apply(np.array([x, y]))
+        angle = self._azimuth + pose.yaw_rad
+        direction = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        depth = np.full(len(self._pixels), np.inf, np.float32)
+        for curtain in self._uprights.seen_from(eye, direction):
+            self._draw_curtain(image, depth, curtain)
+            if curtain.kind is Kind.HOUSE:
+                self._draw_roofs(image, depth, self._uprights.roofs(curtain, eye, direction))
+
+    def _draw_curtain(self, image: U8, depth: F32, curtain: Curtain) -> None:
+        is_car, eye_m = curtain.kind is Kind.CAR, np.float32(self._eye[2])
+        top = facades.car_top(curtain.along, curtain.length, curtain.top) if is_car else curtain.top
+        there = np.isfinite(curtain.distance)
+        lowest = np.where(there, (curtain.bottom - eye_m) / curtain.distance, np.float32(np.inf))
+        highest = np.where(there, (top - eye_m) / curtain.distance, np.float32(-np.inf))
+        hit = np.flatnonzero((self._slope >= lowest[self._bin]) & (self._slope <= highest[self._bin]))
+        hit = hit[curtain.distance[self._bin[hit]] < depth[hit]]
+        height = eye_m + curtain.distance[self._bin[hit]] * self._slope[hit]
+        if curtain.kind is Kind.CROWN:
+            bins = self._bin[hit]
+            leaves = facades.ragged(curtain.along[bins], height, curtain.bottom[bins], top[bins], curtain.look[bins])
+            hit, height = hit[leaves], height[leaves]
+        bins = self._bin[hit]
+        columns = (curtain.along[bins], height, curtain.length[bins], top[bins], curtain.look[bins])
+        colour = facades.colours(curtain.kind, *columns) * curtain.light[bins, None]
+        self._blend(image, depth, hit, curtain.distance[bins], colour)
+
+    def _draw_roofs(self, image: U8, depth: F32, roofs: Roofs) -> None:
+        reach = np.where(roofs.half_length > 0, np.float32(0.0), np.float32(np.inf))
+        high = np.flatnonzero(self._slope > reach[self._bin])
+        distance, along, height = roofs.hit(self._bin[high], self._slope[high], self._eye[2])
+        seen = np.flatnonzero(distance < depth[high])
+        hit = high[seen]
+        colour = facades.roof_colours(along[seen], height[seen], roofs.look[self._bin[hit]])
+        self._blend(image, depth, hit, distance[seen], colour)
+
+    def _blend(self, image: U8, depth: F32, hit: NDArray[np.int64], distance: F32, colour: F32) -> None:
+        veil = haze(distance)
+        image[self._pixels[hit]] = np.clip(colour * (1 - veil) + _HAZE * veil, 0, 255)
+        depth[hit] = distance
+
+
+def haze(distance_m: NDArray[np.floating[Any]]) -> F32:
+    """Share (N, 1) of the haze's colour at distances (N,)."""
+    return np.asarray((1.0 - np.exp(-distance_m / _HAZE_M))[:, None], dtype=np.float32)
 
 
 def _by_level(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from cvloc_ros.simulation.appearance import GROUND_DAY, paint_cars, paint_day
 from cvloc_ros.simulation.camera import GroundPyramid, SimulatedCamera
+from cvloc_ros.simulation.uprights import Uprights
 from cvloc_ros.simulation.world import World
 
 
@@ -15,4 +16,5 @@ def ground_views(world: World) -> list[SimulatedCamera]:
     paint_cars(world, image, world.layout.cars, detailed=True)
     pyramid = GroundPyramid(world.grid, image)
     scene = world.scene
-    return [SimulatedCamera(spec, pyramid, scene.rng(f"camera {spec.name}")) for spec in scene.cameras]
+    uprights = Uprights(world.layout, world.layout.cars)
+    return [SimulatedCamera(spec, pyramid, uprights, scene.rng(f"camera {spec.name}")) for spec in scene.cameras]
