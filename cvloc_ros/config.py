@@ -191,7 +191,7 @@ class Tiles(_Section):
     providers_file: str = param("", "Own provider catalogue; empty takes the shipped config/providers.yaml.")
     contact: str = param("", "URL or mail address sent in the User-Agent; http sources require it.")
     zoom: int = param(-1, "Zoom level; -1 takes the one that fits resolution_m.", ge=-1, le=24)
-    resolution_m: float = param(0.25, "Pixel size of the patch given to the matcher.", unit="m", ge=0.02, le=5)
+    resolution_m: float = param(0.2, "Pixel size of the patch given to the matcher.", unit="m", ge=0.02, le=5)
     patch_grid_m: float = param(
         32.0, "Patch corners lie on this grid, so that a patch serves many frames.", unit="m", ge=1, le=1000
     )
@@ -210,7 +210,7 @@ class Classical(_Section):
 
     yaw_step_deg: float = param(1.0, "Step of the yaw search when the yaw is known.", unit="deg", ge=0.1, le=10)
     range_m: float = param(20.0, "The ground is used up to this distance from the vehicle.", unit="m", ge=5, le=100)
-    min_cells: int = param(400, "Fewest ground cells with evidence.", ge=10)
+    min_area_m2: float = param(25.0, "Least ground with imagery under it that is compared.", unit="m²", ge=1, le=10000)
 
 
 class Matching(_Section):
@@ -238,7 +238,7 @@ class Estimation(_Section):
     """From scores to a pose with an honest covariance, and the gates."""
 
     temperature: float = param(
-        20.0, "Divides the matcher's log-likelihood: neighbouring cells are not independent.", gt=0, le=10000,
+        3.0, "Divides the matcher's log-likelihood: its observations are not independent.", gt=0, le=10000,
         dynamic=True,
     )
     covariance_scale: float = param(1.0, "Factor s² on the computed covariance.", gt=0, le=1000, dynamic=True)
@@ -253,7 +253,7 @@ class Estimation(_Section):
     )
     min_score: float = param(0.15, "Least similarity of the best pose.", ge=-1, le=1, dynamic=True)
     max_ambiguity: float = param(
-        0.5, "Largest likelihood of another peak relative to the best.", ge=0, le=1, dynamic=True
+        0.1, "Largest likelihood of another peak relative to the best.", ge=0, le=1, dynamic=True
     )
     ambiguity_radius_m: float = param(2.0, "Peaks further apart than this are different places.", unit="m", gt=0,
                                       le=50, dynamic=True)

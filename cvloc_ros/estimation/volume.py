@@ -1,6 +1,6 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Score volume to pose: moments of the best peak, and how unique that peak is."""
+"""Score volume to pose: the best peak, its spread, and how unique it is."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _OTHER_YAW_RAD = math.radians(15.0)  # a peak at the same place but turned furth
 
 
 def from_volume(volume: ScoreVolume, config: Estimation) -> PoseEstimate | None:
-    """Take the best peak's mean and covariance.
+    """Take the best peak, refined between cells, and its spread.
 
-    The posterior is the log-likelihood over the temperature under a uniform prior inside the window. Its moments are
-    taken within the ambiguity radius of the maximum; what is outside is compared as another place.
+    The posterior is the log-likelihood over the temperature under a uniform prior inside the window. The pose is its
+    maximum (the mean of a flattened peak leans towards the longer flank); the covariance is the second moment about
+    it within the ambiguity radius; what is outside that radius is compared as another place.
 
     Returns:
         The estimate with the bare (uncalibrated, unfloored) covariance, None if nothing could be compared.
@@ -37,26 +38,44 @@ def from_volume(volume: ScoreVolume, config: Estimation) -> PoseEstimate | None:
     columns = np.flatnonzero(np.abs(volume.x_m - x0) <= config.ambiguity_radius_m)
     near = tuple(torch.as_tensor(index, device=log_p.device) for index in np.ix_(layers, rows, columns))
     p = torch.exp((log_p[near] - peak).double()).cpu().numpy()
-    mean, covariance = _moments(p, volume.x_m[columns], volume.y_m[rows], wrap(volume.yaw_rad[layers] - yaw0))
-    covariance += np.diag([_step(axis) ** 2 / 12.0 for axis in (volume.x_m, volume.y_m, volume.yaw_rad)])
+    axes = (wrap(volume.yaw_rad[layers] - yaw0), volume.y_m[rows] - y0, volume.x_m[columns] - x0)
+    at = tuple(int(np.flatnonzero(axis == 0.0)[0]) for axis in axes)
+    yaw_off, y_off, x_off = _summit(np.log(np.maximum(p, 1e-300)), at, axes)
     log_p[near] = -torch.inf
     return PoseEstimate(
-        pose=Pose2(float(mean[0]), float(mean[1]), float(wrap(mean[2] + yaw0))),
-        covariance=covariance,
+        pose=Pose2(float(x0 + x_off), float(y0 + y_off), wrap(float(yaw0 + yaw_off))),
+        covariance=_spread(p, (yaw_off, y_off, x_off), axes),
         score=float(volume.scores[layer, row, column]),
         ambiguity=float(torch.exp(log_p.max() - peak)),
         coverage=float(volume.overlap[layer, row, column]),
     )
 
 
-def _moments(p: F64, x: F64, y: F64, yaw: F64) -> tuple[F64, F64]:
-    """Mean (3,) and covariance (3, 3) over x, y, yaw of unnormalised probabilities (yaw, y, x)."""
-    grid = np.stack(np.broadcast_arrays(x[None, None, :], y[None, :, None], yaw[:, None, None]), -1).reshape(-1, 3)
+def _summit(log_p: F64, at: tuple[int, ...], axes: tuple[F64, ...]) -> tuple[float, ...]:
+    """Offsets of the maximum from its cell along each axis, by a parabola through three neighbours."""
+    offsets = []
+    for axis, index in enumerate(at):
+        line = log_p[tuple(slice(None) if k == axis else i for k, i in enumerate(at))]
+        offset = 0.0
+        if 0 < index < len(line) - 1:
+            below, here, above = line[index - 1 : index + 2]
+            bend = below - 2.0 * here + above
+            if bend < 0.0:
+                share = float(np.clip(0.5 * (below - above) / bend, -0.5, 0.5))
+                offset = share * float(axes[axis][index + 1] - axes[axis][index])
+        offsets.append(offset)
+    return tuple(offsets)
+
+
+def _spread(p: F64, centre: tuple[float, ...], axes: tuple[F64, ...]) -> F64:
+    """Second moment (3, 3) over x, y, yaw of unnormalised probabilities (yaw, y, x), and that of a cell."""
+    grid = np.stack(np.broadcast_arrays(*np.ix_(*(axis - c for axis, c in zip(axes, centre, strict=True)))), -1)
+    offsets = grid.reshape(-1, 3)[:, ::-1]
     weight = p.reshape(-1) / p.sum()
-    mean = weight @ grid
-    centred = grid - mean
-    return mean, (centred * weight[:, None]).T @ centred
+    cells = np.diag([_step(axis) ** 2 / 12.0 for axis in axes[::-1]])
+    covariance: F64 = (offsets * weight[:, None]).T @ offsets + cells
+    return covariance
 
 
 def _step(axis: F64) -> float:
-    return abs(float(axis[1] - axis[0])) if len(axis) > 1 else 0.0
+    return float(np.abs(np.diff(axis)).min()) if len(axis) > 1 else 0.0

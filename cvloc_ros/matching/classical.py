@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from cvloc_ros.config import Matching
 from cvloc_ros.errors import ModelError
-from cvloc_ros.matching.correlation import AerialSpectra, correlate, rotate, spectra
+from cvloc_ros.matching.correlation import AerialSpectra, correlate, pool, rotate, spectra
 from cvloc_ros.matching.features import gradient_direction
 from cvloc_ros.matching.mosaic import MosaicBuilder
 from cvloc_ros.types import (
@@ -33,6 +33,9 @@ from cvloc_ros.types import (
 )
 
 _YAWS_AT_ONCE = 24  # bounds the memory of a search in all directions
+_MANY_YAWS = 60  # more are first thinned out on cells twice as wide
+_THIN = 3
+_PROMISING = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,27 +64,57 @@ class ClassicalMatcher:
     def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> ScoreVolume:
         """Score every pose of the window, on the patch's own pixel grid and on whole yaw steps.
 
-        The log-likelihood of a pose with correlation r over n cells is -n/2 log(1 - r²), that of a linear model of the
-        aerial features against none (0 for r <= 0); neighbouring cells are not independent, which the temperature
-        of the estimation allows for. Cells without imagery say nothing.
+        The log-likelihood of a pose with correlation r over n observations is -n/2 log(1 - r²), that of a linear model
+        of the aerial features against none (0 for r <= 0). One per square metre of compared ground is taken; how
+        independent they are is left to the temperature of the estimation. Ground without imagery says nothing.
         """
         resolution = aerial.patch.metres_per_px
         features, weight = (self._to_device(part) for part in self._mosaic.build(views, resolution))
         n = weight.shape[-1]
         x_m, y_m, crop = _placements(aerial.patch, window, n)
-        side = _crop(aerial, crop)
+        imagery, mask = _crop(aerial, crop)
         yaws = _yaws(window, math.radians(self._config.yaw_step_deg))
+        if len(yaws) > _MANY_YAWS:
+            yaws = self._promising(yaws, (features, weight), (imagery, mask), resolution)
+        score, cells, likelihood = self._score(yaws, features, weight, spectra(imagery, mask), resolution)
+        share = cells / weight.sum().clamp_min(1.0)
+        return ScoreVolume(likelihood, score, share, x_m, y_m, yaws)
+
+    def _score(
+        self, yaws: F64, features: torch.Tensor, weight: torch.Tensor, aerial: AerialSpectra, resolution_m: float
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Correlation, compared cells and log-likelihood, each (yaw, y, x)."""
         scores, evidence = [], []
         for start in range(0, len(yaws), _YAWS_AT_ONCE):
             batch = torch.as_tensor(yaws[start : start + _YAWS_AT_ONCE], dtype=torch.float32, device=self._device)
-            score, cells = correlate(*rotate(features, weight, batch), side)
+            score, cells = correlate(*rotate(features, weight, batch), aerial)
             scores.append(score)
             evidence.append(cells)
         score, cells = torch.cat(scores), torch.cat(evidence)
-        likelihood = -0.5 * cells * torch.log1p(-score.clamp(0.0, 0.99) ** 2)
-        likelihood[cells < self._config.min_cells] = -torch.inf
-        share = cells / weight.sum().clamp_min(1.0)
-        return ScoreVolume(likelihood, score, share, x_m, y_m, yaws)
+        area_m2 = cells * resolution_m**2
+        likelihood = -0.5 * area_m2 * torch.log1p(-score.clamp(0.0, 0.99) ** 2)
+        likelihood[area_m2 < self._config.min_area_m2] = -torch.inf
+        return score, cells, likelihood
+
+    def _promising(
+        self,
+        yaws: F64,
+        ground: tuple[torch.Tensor, torch.Tensor],
+        imagery: tuple[torch.Tensor, torch.Tensor],
+        resolution_m: float,
+    ) -> F64:
+        """Keep the yaws around the best few directions of a coarse search in all of them."""
+        features, weight = (pool(part) for part in ground)
+        side = spectra(*(pool(part) for part in imagery))
+        _, _, likelihood = self._score(yaws[::_THIN], features, weight, side, 2 * resolution_m)
+        best = likelihood.flatten(1).max(1).values.cpu().numpy()
+        keep = np.zeros(len(yaws), bool)
+        for _ in range(_PROMISING):
+            top = int(np.argmax(best)) * _THIN
+            around = np.arange(top - _THIN, top + _THIN + 1) % len(yaws)
+            keep[around] = True
+            best[(around[::_THIN] // _THIN) % len(best)] = -np.inf
+        return yaws[keep]
 
     def warm_up(self) -> float:
         """Correlate noise of the usual size once; return the seconds it took."""
@@ -127,8 +160,8 @@ def _placements(
     return x_m, y_m, (top, left, count + cells - 1, count + cells - 1)
 
 
-def _crop(aerial: AerialCode, crop: tuple[int, int, int, int]) -> AerialSpectra:
-    """Cut the features and transform them; what lies outside the patch has no imagery."""
+def _crop(aerial: AerialCode, crop: tuple[int, int, int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cut features and mask; what lies outside the patch has no imagery."""
     data = aerial.data
     if not isinstance(data, _Features):
         msg = f"aerial code of another matcher: {type(data).__name__}"
@@ -138,4 +171,4 @@ def _crop(aerial: AerialCode, crop: tuple[int, int, int, int]) -> AerialSpectra:
     pad = (max(0, -left), max(0, left + width - cols), max(0, -top), max(0, top + height - rows))
     top, left = top + pad[2], left + pad[0]
     area = (..., slice(top, top + height), slice(left, left + width))
-    return spectra(functional.pad(data.features, pad)[area], functional.pad(data.mask, pad)[area])
+    return functional.pad(data.features, pad)[area], functional.pad(data.mask, pad)[area]

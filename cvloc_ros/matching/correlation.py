@@ -44,12 +44,20 @@ def spectra(features: torch.Tensor, mask: torch.Tensor) -> AerialSpectra:
     height, width = mask.shape
     full = (fast_length(height), fast_length(width))
     coarse = (full[0] // _HALF, full[1] // _HALF)
-    energy_and_mask = _pool(torch.stack([(features**2).sum(0) * mask, mask]))
+    energy_and_mask = pool(torch.stack([(features**2).sum(0) * mask, mask]))
     return AerialSpectra(
         (height, width),
         torch.fft.rfft2(features * mask, s=full),
         torch.fft.rfft2(energy_and_mask, s=(fast_length(coarse[0]), fast_length(coarse[1]))),
     )
+
+
+def pool(raster: torch.Tensor) -> torch.Tensor:
+    """Average cells (..., H, W) two by two; an odd last row or column is averaged with nothing."""
+    shape = raster.shape
+    flat = raster.reshape(-1, 1, *shape[-2:])
+    pooled = functional.avg_pool2d(flat, _HALF, ceil_mode=True, count_include_pad=False)
+    return pooled.reshape(*shape[:-2], *pooled.shape[-2:])
 
 
 def rotate(features: torch.Tensor, weight: torch.Tensor, yaws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,7 +103,7 @@ def correlate(
     spectrum = torch.fft.rfft2(ground * weight[:, None], s=size)
     cross = torch.fft.irfft2((spectrum.conj() * aerial.features).sum(1), s=size)[:, :rows, :cols]
     coarse = _size(aerial.energy_and_mask)
-    sums = _pool(torch.stack([(ground**2).sum(1) * weight, weight], 1))
+    sums = pool(torch.stack([(ground**2).sum(1) * weight, weight], 1))
     own, mask = torch.fft.rfft2(sums, s=coarse).conj().unbind(1)
     energy, imagery = aerial.energy_and_mask
     slow = torch.fft.irfft2(torch.stack([own * imagery, mask * energy, mask * imagery], 1), s=coarse)
@@ -108,14 +116,6 @@ def correlate(
     ground_energy, aerial_energy, evidence = slow.clamp_min(0.0).unbind(1)
     scores = cross / torch.sqrt(ground_energy * aerial_energy + 1.0)
     return scores.clamp(-1.0, 1.0), evidence
-
-
-def _pool(raster: torch.Tensor) -> torch.Tensor:
-    """Average cells two by two; an odd last row or column is averaged with nothing."""
-    shape = raster.shape
-    flat = raster.reshape(-1, 1, *shape[-2:])
-    pooled = functional.avg_pool2d(flat, _HALF, ceil_mode=True, count_include_pad=False)
-    return pooled.reshape(*shape[:-2], *pooled.shape[-2:])
 
 
 def _size(spectrum: torch.Tensor) -> tuple[int, int]:

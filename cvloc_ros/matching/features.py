@@ -13,9 +13,9 @@ import numpy as np
 
 from cvloc_ros.types import F32, U8, Mask
 
-_SMOOTH_M = 0.3  # kerbs and lane markings survive, gravel and sensor noise do not
-_NEIGHBOURHOOD_M = 2.0  # contrast is measured over the width of a lane
-_NOISE = 0.004  # gradient per cell of a featureless surface, brightness 0..1
+_SMOOTH_M = 0.2  # kerbs and lane markings survive, gravel and sensor noise do not
+_NEIGHBOURHOOD_M = 1.5  # contrast is measured over about half a lane
+_NOISE = 0.006  # gradient per cell of a featureless surface, brightness 0..1
 
 
 def gradient_direction(rgb: U8, valid: Mask, resolution_m: float) -> tuple[F32, F32]:
@@ -40,7 +40,7 @@ def gradient_direction(rgb: U8, valid: Mask, resolution_m: float) -> tuple[F32, 
     power = along_x**2 + along_y**2
     around = _NEIGHBOURHOOD_M / resolution_m
     local = _blur(power, around) / np.maximum(_blur(trusted, around), 1e-6)
-    gain = 1.0 / np.sqrt(power + 0.25 * local + _NOISE**2)
+    gain = 1.0 / np.sqrt(power + 0.1 * local + _NOISE**2)
     return np.stack([along_x * gain, along_y * gain]), trusted
 
 
