@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cvloc_ros.imaging import decode
+from cvloc_ros.imaging.camera import from_camera_info
 from cvloc_ros.types import F64, CameraImage, CameraModel, GeoFix, HeadingSample, OdomSample, Pose2
 
 UNKNOWN_FIX_SIGMA_M = 5.0
@@ -173,8 +175,6 @@ def camera_model(message: Any, kind: str = "auto") -> CameraModel:
     Raises:
         ImageError: the calibration is empty or contradicts itself.
     """
-    from cvloc_ros.imaging.camera import from_camera_info
-
     roi = message.roi
     return from_camera_info(
         message.distortion_model if kind == "auto" else kind,
@@ -196,8 +196,6 @@ def _array(message: Any, name: str) -> F64:
 
 def image(message: Any, camera: str, offset_s: float = 0.0, frame_id: str = "") -> CameraImage:
     """Wrap sensor_msgs/Image or CompressedImage; nothing is decoded until `decode` is called."""
-    from cvloc_ros.imaging import decode
-
     def decoder() -> Any:
         if hasattr(message, "encoding"):
             return decode.decode_image(

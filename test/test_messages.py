@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_typestore
 
 from cvloc_ros import messages
+from cvloc_ros.errors import ImageError
 from cvloc_ros.types import Pose2
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
@@ -131,3 +133,57 @@ def test_initial_pose_is_planar():
     assert (frame, stamp) == ("map", 5_000_000_007)
     assert (pose.x_m, pose.y_m, pose.yaw_rad) == pytest.approx((3.0, 4.0, -1.0))
     assert planar.tolist() == np.diag([1.0, 2.0, 6.0]).tolist()
+
+
+def image_message(encoding: str = "bgr8"):
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[..., 0] = 200
+    return T["sensor_msgs/msg/Image"](header(frame="optical"), 4, 6, encoding, 0, 18, pixels.ravel())
+
+
+def test_raw_image_decodes_to_rgb_when_asked():
+    image = messages.image(image_message(), "front", 0.5)
+    assert (image.camera, image.stamp_ns, image.frame_id) == ("front", 5_500_000_007, "optical")
+    rgb = image.decode()
+    assert rgb.shape == (4, 6, 3)
+    assert rgb[0, 0].tolist() == [0, 0, 200]
+
+
+def test_frame_of_the_configuration_wins_over_that_of_the_image():
+    assert messages.image(image_message(), "front", frame_id="mine").frame_id == "mine"
+
+
+def test_fault_of_an_image_shows_when_it_is_decoded():
+    image = messages.image(image_message("nonsense"), "front")
+    with pytest.raises(ImageError):
+        image.decode()
+
+
+def test_compressed_image_decodes():
+    data = cv2.imencode(".png", np.full((4, 6, 3), 7, np.uint8))[1].ravel()
+    image = messages.image(T["sensor_msgs/msg/CompressedImage"](header(), "png", data), "front")
+    assert (image.decode() == 7).all()
+
+
+def camera_info(k=(500.0, 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0)):
+    roi = T["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+    return T["sensor_msgs/msg/CameraInfo"](
+        header(), 480, 640, "plumb_bob", np.zeros(5), np.array(k), np.eye(3).ravel(), np.zeros(12), 0, 0, roi
+    )
+
+
+def test_camera_info_becomes_a_model():
+    model = messages.camera_model(camera_info())
+    assert (model.width, model.height) == (640, 480)
+    assert model.project(np.array([0.0, 0.0, 1.0]))[0] == pytest.approx([320.0, 240.0])
+
+
+def test_camera_info_of_ros_1_reads_the_same():
+    new = camera_info()
+    old = type("Ros1", (), {name.upper() if len(name) == 1 else name: getattr(new, name) for name in vars(new)})
+    assert messages.camera_model(old) == messages.camera_model(new)
+
+
+def test_uncalibrated_camera_is_an_error():
+    with pytest.raises(ImageError):
+        messages.camera_model(camera_info(np.zeros(9)))
