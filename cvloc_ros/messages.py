@@ -17,7 +17,7 @@ import numpy as np
 
 from cvloc_ros.imaging import decode
 from cvloc_ros.imaging.camera import from_camera_info
-from cvloc_ros.types import F64, CameraImage, CameraModel, GeoFix, HeadingSample, OdomSample, Pose2
+from cvloc_ros.types import F64, U8, CameraImage, CameraModel, GeoFix, HeadingSample, OdomSample, Pose2
 
 UNKNOWN_FIX_SIGMA_M = 5.0
 """Taken where a fix states no covariance (COVARIANCE_TYPE_UNKNOWN, zeros or NaN): a plain receiver in the open."""
@@ -196,11 +196,12 @@ def _array(message: Any, name: str) -> F64:
 
 def image(message: Any, camera: str, offset_s: float = 0.0, frame_id: str = "") -> CameraImage:
     """Wrap sensor_msgs/Image or CompressedImage; nothing is decoded until `decode` is called."""
-    def decoder() -> Any:
+    def decoder() -> U8:
         if hasattr(message, "encoding"):
-            return decode.decode_image(
-                message.data, message.height, message.width, message.encoding, message.step, bool(message.is_bigendian)
-            )
+            return decode.decode_raw(
+                message.encoding, int(message.width), int(message.height), int(message.step),
+                bool(message.is_bigendian), message.data,
+            )  # fmt: skip
         return decode.decode_compressed(message.format, message.data)
 
     return CameraImage(camera, stamp_ns(message, offset_s), frame_id or frame(message.header.frame_id), decoder)
