@@ -43,7 +43,8 @@ class BuildWithMessages(build_py):
         super().run()
         if self.editable_mode:
             return
-        self.distribution.data_files = sorted((_build_messages(Path(self.build_lib)) if WITH_MESSAGES else _shared()).items())
+        files = _build_messages(Path(self.build_lib)) if WITH_MESSAGES else _shared()
+        self.distribution.data_files = sorted(files.items())
 
 
 def _build_messages(build_lib: Path) -> dict[str, list[str]]:

@@ -6,8 +6,9 @@ An argument left empty takes the value of `params_file`; one that is given wins 
 """
 
 from pathlib import Path
+from typing import Any
 
-from launch import LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
@@ -26,7 +27,7 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "camera", default_value="camera",
-        description="Camera (of camera_names in params_file) that image_topic, camera_info_topic, image_transport mean.",
+        description="Camera (of camera_names in params_file) meant by image_topic, camera_info_topic, image_transport.",
     ),
     DeclareLaunchArgument("image_topic", default_value="", description=f"Topic of the images. {FROM_FILE}"),
     DeclareLaunchArgument(
@@ -103,7 +104,7 @@ CAMERA_PARAMETERS = {
 MAY_BE_NONE = {"fix_topic", "odom_topic", "camera_info_topic"}
 
 
-def overrides(given):
+def overrides(given: dict[str, str]) -> dict[str, Any]:
     """Turn launch arguments (name -> text) into parameters that win over those of the file."""
     prefix = f"cameras.{given['camera']}."
     names = {**TEXT_PARAMETERS, **{name: prefix + key for name, key in CAMERA_PARAMETERS.items()}}
@@ -120,7 +121,7 @@ def overrides(given):
     return parameters
 
 
-def parse_datum(text):
+def parse_datum(text: str) -> list[float]:
     """Read `latitude, longitude[, yaw]`; raises ValueError naming the text where it is something else."""
     try:
         numbers = [float(part) for part in text.strip("[] ").replace(",", " ").split()]
@@ -132,7 +133,7 @@ def parse_datum(text):
     return [*numbers, 0.0][:3]
 
 
-def start(context):
+def start(context: LaunchContext) -> list[Action]:
     """Start what the arguments ask for."""
     given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
     parameters = {
@@ -166,7 +167,7 @@ def start(context):
     return [localizer, rviz]
 
 
-def generate_launch_description():
+def generate_launch_description() -> LaunchDescription:
     """Entry point of `ros2 launch`."""
     profile = SetEnvironmentVariable(
         "FASTRTPS_DEFAULT_PROFILES_FILE",

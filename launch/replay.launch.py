@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plays a bag to the localizer, with its clock, and shows the result in RViz.
 
-The arguments of `cvloc.launch.py` hold here as well. For figures use `cvloc replay`, which needs no ROS, misses no image
-and gives the same file twice.
+The arguments of `cvloc.launch.py` hold here as well. For figures use `cvloc replay`, which needs no ROS, misses no
+image and gives the same file twice.
 """
 
 from pathlib import Path
 
-from launch import LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
@@ -40,7 +40,7 @@ ARGUMENTS = [
 ]
 
 
-def play(context):
+def play(context: LaunchContext) -> list[Action]:
     """Start the player; --clock belongs to it as use_sim_time belongs to the node."""
     given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
     command = [
@@ -57,7 +57,7 @@ def play(context):
     return [ExecuteProcess(cmd=command, output="screen", on_exit=at_end)]
 
 
-def generate_launch_description():
+def generate_launch_description() -> LaunchDescription:
     """Entry point of `ros2 launch`."""
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(HERE / "cvloc.launch.py")),

@@ -16,24 +16,24 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cvloc_ros"
 
-GROUND = {"types", "errors", "config", "buffers", "resources", "geo"}
-SIBLINGS = {"matching", "estimation", "imaging", "tiles"}
+GROUND = frozenset({"types", "errors", "config", "buffers", "resources", "geo"})
+SIBLINGS = frozenset({"matching", "estimation", "imaging", "tiles"})
 STORES = {"agreement", "history", "keyframes", "odometry", "reference"}
-SESSION = {"session", "messages", "pipeline", *STORES}
+SESSION = frozenset({"session", "messages", "pipeline", *STORES})
 
-MAY_IMPORT: dict[str, set[str]] = {
-    **{room: GROUND for room in GROUND | SIBLINGS},
-    "types": {"errors"},
-    "errors": set(),
-    "config": {"types", "errors"},
+MAY_IMPORT: dict[str, frozenset[str]] = {
+    **dict.fromkeys(GROUND | SIBLINGS, GROUND),
+    "types": frozenset({"errors"}),
+    "errors": frozenset(),
+    "config": frozenset({"types", "errors"}),
     "pipeline": GROUND | SIBLINGS,
-    **{room: GROUND | SIBLINGS | SESSION for room in SESSION - {"pipeline"}},
+    **dict.fromkeys(SESSION - {"pipeline"}, GROUND | SIBLINGS | SESSION),
     "overlays": GROUND,
     "simulation": GROUND | SIBLINGS | SESSION,
     "evaluation": GROUND | SIBLINGS | SESSION | {"overlays"},
     "cli": GROUND | SIBLINGS | SESSION | {"overlays", "simulation", "evaluation"},
     "ros": GROUND | SIBLINGS | SESSION | {"overlays"},
-    "__init__": set(),
+    "__init__": frozenset(),
 }
 """Room -> rooms that it may import; its own modules always. A new room has to be entered here and in the document."""
 
@@ -44,9 +44,9 @@ ROS_PACKAGES = {
 }  # fmt: skip
 HTTP_PACKAGES = {"requests", "urllib3", "http", "pyrate_limiter", "socket", "aiohttp", "httpx"}
 ONLY_IN = {
-    **dict.fromkeys(ROS_PACKAGES, {"ros"}),
-    **dict.fromkeys(HTTP_PACKAGES, {"tiles"}),
-    "torch": {"matching", "estimation", "simulation"},
+    **dict.fromkeys(ROS_PACKAGES, frozenset({"ros"})),
+    **dict.fromkeys(HTTP_PACKAGES, frozenset({"tiles"})),
+    "torch": frozenset({"matching", "estimation", "simulation"}),
 }
 HEAVY = {"torch", "rasterio", "matplotlib", "plotly", "scipy", "rosbags", "transformers"}
 """Never imported by `import cvloc_ros.session` or the command line before they are needed."""

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
@@ -23,13 +23,14 @@ import cvloc_ros
 
 ROOT = Path(__file__).resolve().parents[1]
 INSTALLED_FOLDERS = ("launch", "config", "rviz", "foxglove")
-PACKAGE_XML = ElementTree.parse(ROOT / "package.xml").getroot()
+PACKAGE_XML = ET.parse(ROOT / "package.xml").getroot()
 CMAKE = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 WHEELS = Path(sys.prefix, "share/rosidl_default_generators/package.xml").exists()
 
 PIP_NAME = {
-    "cv2": "opencv-python-headless", "yaml": "pyyaml", "rosbags.image": "rosbags-image", "pyrate_limiter": "pyrate-limiter",
+    "cv2": "opencv-python-headless", "yaml": "pyyaml", "rosbags.image": "rosbags-image",
+    "pyrate_limiter": "pyrate-limiter",
 }  # fmt: skip
 COMES_WITH = {"urllib3": "requests", "annotated_types": "pydantic", "PIL": "matplotlib"}
 """Import name -> declared requirement that always brings it."""
@@ -39,11 +40,11 @@ STANDARD_EXTRAS = {"gpu", "geo", "bags", "viz", "all", "dev"}
 def declared() -> dict[str, set[str]]:
     """Pip requirement -> extras that contain it ("" for the core), from pyproject.toml (no TOML reader in 3.10)."""
     found: dict[str, set[str]] = {}
-    core = re.search(r"^dependencies = \[(.*?)^\]", PYPROJECT, re.M | re.S)
-    extras = re.search(r"^\[project.optional-dependencies\](.*?)^\[", PYPROJECT, re.M | re.S)
+    core = re.search(r"(?ms)^dependencies = \[(.*?)^\]", PYPROJECT)
+    extras = re.search(r"(?ms)^\[project.optional-dependencies\](.*?)^\[", PYPROJECT)
     assert core is not None
     assert extras is not None
-    groups = {"": core[1], **{m[1]: m[2] for m in re.finditer(r"^(\w+) = \[(.*?)\](?=\s|$)", extras[1], re.M | re.S)}}
+    groups = {"": core[1], **{m[1]: m[2] for m in re.finditer(r"(?ms)^(\w+) = \[(.*?)\](?=\s|$)", extras[1])}}
     for extra, body in groups.items():
         for name in re.findall(r'"([A-Za-z0-9_.-]+)', body):
             found.setdefault(name.lower(), set()).add(extra)
@@ -98,7 +99,7 @@ def test_every_message_is_generated_and_its_packages_are_declared() -> None:
     generated = set(re.findall(r'"(msg/\w+\.msg)"', CMAKE))
     assert generated == {str(path.relative_to(ROOT)) for path in (ROOT / "msg").glob("*.msg")}
     text = "".join((ROOT / name).read_text(encoding="utf-8") for name in generated)
-    used = set(re.findall(r"^(\w+)/\w+", text, re.M))
+    used = set(re.findall(r"(?m)^(\w+)/\w+", text))
     assert used <= depends("depend")
     assert used <= set(re.findall(r"find_package\((\w+) REQUIRED\)", CMAKE))
     assert "rosidl_interface_packages" in depends("member_of_group")
@@ -112,7 +113,7 @@ def test_status_message_documents_every_field() -> None:
 
 def test_executables_are_the_same_for_pip_and_colcon() -> None:
     cmake = dict(re.findall(r'"(\w+)=([\w.]+)"', CMAKE))
-    pip = dict(re.findall(r'^(\w+) = "cvloc_ros\.([\w.]+):main"', PYPROJECT, re.M))
+    pip = dict(re.findall(r'(?m)^(\w+) = "cvloc_ros\.([\w.]+):main"', PYPROJECT))
     assert cmake == pip == {"localizer": "ros.main", "cvloc": "cli.main"}
 
 
@@ -130,7 +131,7 @@ def test_layouts_show_topics_of_the_node_only() -> None:
     rviz = yaml.safe_load((ROOT / "rviz/cvloc.rviz").read_text(encoding="utf-8"))
     shown = {display["Topic"]["Value"] for display in rviz["Visualization Manager"]["Displays"] if "Topic" in display}
     launch = (ROOT / "launch/cvloc.launch.py").read_text(encoding="utf-8")
-    moved = ast.literal_eval(re.search(r"^VIEWED = (\(.*?\))$", launch, re.M | re.S)[1])
+    moved = ast.literal_eval(re.search(r"(?ms)^VIEWED = (\(.*?\))$", launch)[1])
     assert shown == {f"/cvloc/{topic}" for topic in moved}
     foxglove = json.loads((ROOT / "foxglove/cvloc.json").read_text(encoding="utf-8"))
     panels = set(re.findall(r'"([A-Za-z0-9]+!\w+)"', json.dumps(foxglove["layout"])))
@@ -139,7 +140,7 @@ def test_layouts_show_topics_of_the_node_only() -> None:
 
 def test_status_fields_of_the_foxglove_layout_exist() -> None:
     message = (ROOT / "msg/LocalizationStatus.msg").read_text(encoding="utf-8")
-    fields = set(re.findall(r"^[\w/\[\]]+ +(\w+)", message, re.M))
+    fields = set(re.findall(r"(?m)^[\w/\[\]]+ +(\w+)", message))
     asked = set(re.findall(r"/cvloc/status\.(\w+)", (ROOT / "foxglove/cvloc.json").read_text(encoding="utf-8")))
     assert asked
     assert asked <= fields
@@ -167,7 +168,8 @@ def test_cmake_installs_modules_messages_executables_and_shared_files(tmp_path: 
     assert (site / "cvloc_ros/__init__.py").read_bytes() == (ROOT / "cvloc_ros/__init__.py").read_bytes()
     assert not list((site / "cvloc_ros").rglob("test_*"))
     for folder in INSTALLED_FOLDERS:
-        files = [path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+        files = [path.relative_to(ROOT) for path in (ROOT / folder).rglob("*.*") if path.is_file()]
+        files = [path for path in files if path.suffix != ".pyc"]
         assert files
         assert all((prefix / "share/cvloc_ros" / path).is_file() for path in files)
     for name in ("localizer", "cvloc"):
@@ -175,7 +177,8 @@ def test_cmake_installs_modules_messages_executables_and_shared_files(tmp_path: 
     code = "from cvloc_ros.msg import LocalizationStatus; import cvloc_ros; print(cvloc_ros.__file__)"
     # The package of the environment comes first on the path of this process, not of that one.
     env |= {"PYTHONPATH": str(site), "LD_LIBRARY_PATH": f"{prefix}/lib:{env.get('LD_LIBRARY_PATH', '')}"}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=tmp_path, check=True)
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, check=True)
     assert Path(result.stdout.strip()) == site / "cvloc_ros/__init__.py"
 
 
