@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,6 +14,9 @@ from cvloc_ros.imaging.camera import Pinhole
 from cvloc_ros.imaging.decode import decode_compressed, decode_raw
 from cvloc_ros.imaging.ground import BirdsEye
 from cvloc_ros.types import GroundGrid, GroundView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GRID = GroundGrid(-25.0, 25.0, -25.0, 25.0, 0.25)
 _CAMERA = Pinhole(1024, 1024, 565.6, 565.6, 517.9, 513.2, (-0.18, 0.06, 0.0, 0.0004, -0.01, 0.0, 0.0, 0.0))

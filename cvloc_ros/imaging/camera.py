@@ -5,14 +5,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from cvloc_ros.errors import ImageError
 from cvloc_ros.imaging.models import Equirectangular, Fisheye, Pinhole, Rotated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from cvloc_ros.types import F64
 
 __all__ = ["KINDS", "Camera", "Equirectangular", "Fisheye", "Pinhole", "Rotated", "from_camera_info"]
 
@@ -105,8 +110,8 @@ def panorama(width: int, height: int, *, top_rad: float | None = None, bottom_ra
     return Equirectangular(width, height, top_rad, bottom_rad)
 
 
-def _numbers(values: ArrayLike | None, count: int, name: str) -> Any:
-    array = np.asarray([] if values is None else values, dtype=np.float64).ravel()
+def _numbers(values: ArrayLike | None, count: int, name: str) -> F64:
+    array: F64 = np.asarray([] if values is None else values, dtype=np.float64).ravel()
     if array.size != count or not np.isfinite(array).all():
         msg = f"{name} of camera_info has {array.size} numbers, {count} finite ones are required; calibrate again"
         raise ImageError(msg)

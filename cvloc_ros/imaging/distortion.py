@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cvloc_ros.types import F64
+if TYPE_CHECKING:
+    from cvloc_ros.types import F64
 
 Coefficients = tuple[float, ...]
 

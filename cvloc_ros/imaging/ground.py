@@ -5,15 +5,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cvloc_ros.errors import ImageError
 from cvloc_ros.imaging.ground_table import GroundTable, Limits, build_table, pyramid
 from cvloc_ros.imaging.mounting import ground_points, level
 from cvloc_ros.types import F32, F64, CameraModel, GroundGrid, GroundImage, GroundView, Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 __all__ = ["BirdsEye", "Limits", "ground_points", "level"]
 

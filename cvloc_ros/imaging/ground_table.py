@@ -5,15 +5,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from cvloc_ros.imaging.mounting import to_camera
-from cvloc_ros.types import F32, F64, U8, CameraModel, GroundGrid, Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cvloc_ros.types import F32, F64, U8, CameraModel, GroundGrid, Mask
 
 # Each cell is averaged over this many samples a side, each one read from a reduced image with about that spacing.
 SAMPLES = 2
@@ -93,7 +98,9 @@ def build_table(camera: CameraModel, T_base_camera: F64, grid: GroundGrid, limit
     uv, mask = camera.project(to_camera(centres[cells] + shifts, T_base_camera))
     wraps = camera.kind == "equirectangular"
     if wraps:  # samples of one cell may lie on both sides of the seam
-        uv[..., 0] = uv[:1, :, 0] + np.mod(uv[..., 0] - uv[:1, :, 0] + camera.width / 2, camera.width) - camera.width / 2
+        uv[..., 0] = (
+            uv[:1, :, 0] + np.mod(uv[..., 0] - uv[:1, :, 0] + camera.width / 2, camera.width) - camera.width / 2
+        )
     finer, coarser = _sampling(uv)
     keep = mask.all(axis=0) & (coarser >= limits.min_px_per_cell)
     cells, uv, finer, coarser = cells[keep], uv[:, keep], finer[keep], coarser[keep]

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cvloc_ros.imaging import distortion
-from cvloc_ros.types import F64, Mask
+
+if TYPE_CHECKING:
+    from cvloc_ros.types import F64, Mask
 
 
 def _in_image(u: F64, v: F64, width: int, height: int) -> Mask:

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cvloc_ros.types import F64, CameraModel
+if TYPE_CHECKING:
+    from cvloc_ros.types import F64, CameraModel
 
 
 def level(T_base_camera: F64, roll_rad: float, pitch_rad: float) -> F64:

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from cvloc_ros.errors import ImageError
-from cvloc_ros.types import Mask
+
+if TYPE_CHECKING:
+    from cvloc_ros.types import Mask
 
 _VEHICLE = 255
 
@@ -29,12 +32,18 @@ def load_mask(path: Path | str, size: tuple[int, int] | None = None) -> Mask:
         ImageError: the file cannot be read, has another size, other values, or leaves no pixel.
     """
     data = _read(path)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION) if data else None
+    image = (
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+        if data
+        else None
+    )
     if image is None:
         msg = f"mask {path} is not a picture that can be decoded; give a png file"
         raise ImageError(msg)
     if size is not None and image.shape != (size[1], size[0]):
-        msg = f"mask {path} has {image.shape[1]}x{image.shape[0]} px, the camera {size[0]}x{size[1]}; they must be equal"
+        msg = (
+            f"mask {path} has {image.shape[1]}x{image.shape[0]} px, the camera {size[0]}x{size[1]}; they must be equal"
+        )
         raise ImageError(msg)
     other = np.setdiff1d(image, (0, _VEHICLE))
     if other.size:

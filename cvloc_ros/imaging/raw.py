@@ -2,20 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """`sensor_msgs/Image` data to RGB.
 
-Encodings are those of `sensor_msgs/image_encodings.hpp`, and nv12. 16-bit images keep their upper byte. YUV is BT.601 in
-studio range (16..235), as cameras send it.
+Encodings are those of `sensor_msgs/image_encodings.hpp`, and nv12. 16-bit images keep their upper byte. YUV is
+BT.601 in studio range (16..235), as cameras send it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import cv2
 import numpy as np
 
 from cvloc_ros.errors import ImageError
 from cvloc_ros.types import U8
+
+if TYPE_CHECKING:
+    import array
+
+    from numpy.typing import NDArray
+
+Buffer: TypeAlias = "bytes | bytearray | memoryview | array.array[int] | NDArray[Any]"
+"""What the data of a message may be: rclpy gives array.array, rosbags an ndarray."""
 
 _Convert = Callable[[U8], Any]
 _MAX_PIXELS = 1 << 28
@@ -61,7 +69,7 @@ ENCODINGS: Final = tuple(
 """Encodings that `decode_raw` takes."""
 
 
-def decode_raw(encoding: str, width: int, height: int, step: int, is_bigendian: bool | int, data: Any) -> U8:  # noqa: ANN401, FBT001
+def decode_raw(encoding: str, width: int, height: int, step: int, is_bigendian: int, data: Buffer) -> U8:
     """Decode the fields of a `sensor_msgs/Image` to RGB (height, width, 3) u8.
 
     `data` is anything with a buffer of bytes; it is not copied where it is rgb8 already (the result may be read-only).
@@ -72,7 +80,7 @@ def decode_raw(encoding: str, width: int, height: int, step: int, is_bigendian: 
     if width <= 0 or height <= 0 or width * height > _MAX_PIXELS:
         msg = f"image of {width}x{height} px; 1 to {_MAX_PIXELS} pixels are taken; look at the publisher"
         raise ImageError(msg)
-    raw = np.frombuffer(data, np.uint8) if not isinstance(data, np.ndarray) else data.reshape(-1).view(np.uint8)
+    raw = as_bytes(data)
     name = _GENERIC.get(encoding, encoding[:-2] if encoding.endswith("16") else encoding.removesuffix("8"))
     if encoding in _YUV422:
         _even(encoding, width, 2)
@@ -92,6 +100,13 @@ def decode_raw(encoding: str, width: int, height: int, step: int, is_bigendian: 
         msg = f"{encoding} image of {width}x{height} px; at least {_SMALLEST_MOSAIC} a side are required for colour"
         raise ImageError(msg)
     return np.ascontiguousarray(convert(np.ascontiguousarray(pixels)), np.uint8)
+
+
+def as_bytes(data: Buffer) -> U8:
+    """Return the bytes (n,) of a message's data without copying them."""
+    if isinstance(data, np.ndarray):
+        return data.reshape(-1).view(np.uint8)
+    return np.frombuffer(data, np.uint8)
 
 
 def _rows(raw: U8, encoding: str, rows: int, step: int, used: int) -> U8:

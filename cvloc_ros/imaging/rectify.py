@@ -7,15 +7,19 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from cvloc_ros.errors import ImageError
 from cvloc_ros.imaging.ground_table import pyramid
 from cvloc_ros.imaging.models import Pinhole
-from cvloc_ros.types import F64, U8, CameraModel, Mask
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cvloc_ros.types import F64, U8, CameraModel, Mask
 
 Rotation = tuple[float, ...]
 """9 numbers by rows; takes rays of the ideal view to the optical frame of the camera."""
@@ -83,7 +87,13 @@ def rectification(camera: CameraModel, view: Pinhole, rotation: Rotation = STRAI
     xy, fraction = cv2.convertMaps(maps[..., 0], maps[..., 1], cv2.CV_16SC2)
     border = cv2.BORDER_WRAP if camera.kind == "equirectangular" else cv2.BORDER_REPLICATE
     return Rectification(
-        view, valid, (camera.height, camera.width), level, np.asarray(xy, np.int16), np.asarray(fraction, np.uint16), border
+        view,
+        valid,
+        (camera.height, camera.width),
+        level,
+        np.asarray(xy, np.int16),
+        np.asarray(fraction, np.uint16),
+        border,
     )
 
 

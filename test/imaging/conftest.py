@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from cvloc_ros.imaging.camera import Camera, Equirectangular, Fisheye, Pinhole
-from cvloc_ros.types import F64
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cvloc_ros.types import F64
 
 PLUMB_BOB = Pinhole(640, 480, 402.0, 401.0, 322.5, 238.0, (-0.18, 0.06, 0.0008, -0.0006, -0.01, 0.0, 0.0, 0.0))
 RATIONAL = Pinhole(640, 480, 380.0, 381.0, 318.0, 241.0, (0.61, -2.8, 0.0008, -0.0003, 1.62, 0.49, -2.61, 1.54))

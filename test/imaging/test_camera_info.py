@@ -26,14 +26,16 @@ def test_plumb_bob_takes_five_coefficients_in_opencv_order() -> None:
 
 def test_rational_polynomial_takes_eight_coefficients() -> None:
     camera = from_camera_info("rational_polynomial", 640, 480, np.array(K), np.arange(8) / 100)
-    assert isinstance(camera, Pinhole) and camera.coefficients == tuple(np.arange(8) / 100)
+    assert isinstance(camera, Pinhole)
+    assert camera.coefficients == tuple(np.arange(8) / 100)
     assert camera.kind == "rational_polynomial"
 
 
 @pytest.mark.parametrize("kind", ["equidistant", "fisheye", "Fisheye"])
 def test_fisheye_by_its_names(kind: str) -> None:
     camera = from_camera_info(kind, 640, 480, K, [0.1, 0.01, 0.0, 0.0])
-    assert isinstance(camera, Fisheye) and camera.coefficients == (0.1, 0.01, 0.0, 0.0)
+    assert isinstance(camera, Fisheye)
+    assert camera.coefficients == (0.1, 0.01, 0.0, 0.0)
 
 
 def test_no_model_name_with_zero_distortion_is_an_ideal_camera() -> None:
@@ -77,7 +79,7 @@ def test_smaller_image_sees_what_area_averaging_leaves() -> None:
     np.testing.assert_allclose(half.project(np.array([0.2, -0.1, 1.0]))[0], seen, atol=1e-3)
 
 
-def test_rectified_images_use_P_and_R() -> None:
+def test_rectified_images_use_the_projection_matrix() -> None:
     P = [350.0, 0.0, 300.0, -35.0, 0.0, 350.0, 200.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     R, _ = cv2.Rodrigues(np.array([0.01, 0.02, -0.01]))
     flat = from_camera_info("plumb_bob", 640, 480, K, D5, R=np.eye(3), P=P, rectified=True)

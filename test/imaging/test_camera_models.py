@@ -44,9 +44,11 @@ def test_every_point_in_the_image_comes_back_as_its_ray(camera: Camera) -> None:
 
 
 def test_shapes_are_kept(camera: Camera) -> None:
-    points = np.random.default_rng(3).normal(size=(5, 4, 3)) + (0.0, 0.0, 6.0)
+    points = np.random.default_rng(3).normal(size=(5, 4, 3)) + np.array([0.0, 0.0, 6.0])
     uv, mask = camera.project(points)
-    assert uv.shape == (5, 4, 2) and mask.shape == (5, 4) and mask.dtype == bool
+    assert uv.shape == (5, 4, 2)
+    assert mask.shape == (5, 4)
+    assert mask.dtype == bool
     assert camera.unproject(uv).shape == (5, 4, 3)
     assert camera.project(points[0, 0])[0].shape == (2,)
     assert camera.unproject(uv[0, 0]).shape == (3,)
@@ -74,7 +76,10 @@ def test_fisheye_agrees_with_opencv() -> None:
 
 
 @given(
-    k1=st.floats(-0.4, 0.3), k2=st.floats(-0.2, 0.2), k3=st.floats(-0.1, 0.1), p=st.floats(-0.005, 0.005),
+    k1=st.floats(-0.4, 0.3),
+    k2=st.floats(-0.2, 0.2),
+    k3=st.floats(-0.1, 0.1),
+    p=st.floats(-0.005, 0.005),
     k4=st.sampled_from([0.0, 0.1, -0.2]),
 )
 @settings(max_examples=60, deadline=None)
@@ -102,7 +107,9 @@ def test_points_behind_have_no_pixel() -> None:
     points = np.array([[0.0, 0.0, -1.0], [0.1, 0.1, 0.0], [0.0, 0.0, 0.0]])
     for camera in (Pinhole(640, 480, 400.0, 400.0, 320.0, 240.0), Fisheye(640, 480, 150.0, 150.0, 320.0, 240.0)):
         uv, mask = camera.project(points)
-        assert not mask[0] and not mask[2] and np.isnan(uv[[0, 2]]).all()
+        assert not mask[0]
+        assert not mask[2]
+        assert np.isnan(uv[[0, 2]]).all()
 
 
 def test_fisheye_sees_behind_itself() -> None:

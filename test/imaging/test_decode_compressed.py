@@ -28,16 +28,21 @@ def _encode(suffix: str, image: np.ndarray, *options: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "format", "tolerance"),
+    ("suffix", "format_name", "tolerance"),
     [
-        (".jpg", "jpeg", 8), (".jpg", "rgb8; jpeg compressed bgr8", 8), (".jpg", "", 8),
-        (".png", "png", 0), (".png", "bgr8; png compressed bgr8", 0), (".webp", "webp", 16), (".png", "jpeg", 0),
+        (".jpg", "jpeg", 8),
+        (".jpg", "rgb8; jpeg compressed bgr8", 8),
+        (".jpg", "", 8),
+        (".png", "png", 0),
+        (".png", "bgr8; png compressed bgr8", 0),
+        (".webp", "webp", 16),
+        (".png", "jpeg", 0),
     ],
 )
-def test_picture_comes_back_in_rgb(suffix: str, format: str, tolerance: int) -> None:  # noqa: A002
+def test_picture_comes_back_in_rgb(suffix: str, format_name: str, tolerance: int) -> None:
     data = _encode(suffix, _picture()[..., ::-1])
     for buffer in (data, array.array("B", data), np.frombuffer(data, np.uint8)):
-        image = decode_compressed(format, buffer)
+        image = decode_compressed(format_name, buffer)
         assert image.dtype == np.uint8
         assert np.abs(image.astype(int) - _picture()).max() <= tolerance
 
@@ -102,7 +107,9 @@ def test_end_marker_of_a_preview_is_not_the_end_of_the_picture() -> None:
 
 
 def test_orientation_tag_does_not_turn_the_picture() -> None:
-    exif = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
+    exif = (
+        b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
+    )
     data = _encode(".jpg", _picture())
     tagged = data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
     assert cv2.imdecode(np.frombuffer(tagged, np.uint8), cv2.IMREAD_COLOR).shape == (160, 120, 3)
@@ -120,7 +127,7 @@ def test_picture_of_absurd_size_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("format", "data", "words"),
+    ("format_name", "data", "words"),
     [
         ("jpeg", b"", "0 bytes of data"),
         ("h264", b"\x00\x00\x00\x01gabc", "'h264' starts with 00 00 00 01.*jpeg, png and webp"),
@@ -131,6 +138,6 @@ def test_picture_of_absurd_size_is_refused() -> None:
         ("webp", b"RIFF\xff\x00\x00\x00WEBP", "should have 263 bytes"),
     ],
 )
-def test_what_is_no_picture_is_refused(format: str, data: bytes, words: str) -> None:  # noqa: A002
+def test_what_is_no_picture_is_refused(format_name: str, data: bytes, words: str) -> None:
     with pytest.raises(ImageError, match=words):
-        decode_compressed(format, data)
+        decode_compressed(format_name, data)

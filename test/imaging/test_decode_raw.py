@@ -58,7 +58,10 @@ def _encode(rgb: np.ndarray, encoding: str) -> np.ndarray:
         pixels = _mosaic(rgb, stem[6:])[..., None]
     else:
         pixels = {
-            "rgb": rgb, "bgr": rgb[..., ::-1], "rgba": np.dstack([rgb, alpha]), "bgra": np.dstack([rgb[..., ::-1], alpha]),
+            "rgb": rgb,
+            "bgr": rgb[..., ::-1],
+            "rgba": np.dstack([rgb, alpha]),
+            "bgra": np.dstack([rgb[..., ::-1], alpha]),
             "mono": rgb[..., :1],
         }[stem]
     if name.endswith("16"):
@@ -100,8 +103,14 @@ def test_big_endian_gives_the_same(encoding: str) -> None:
 
 def test_any_buffer_is_taken_and_rgb_is_not_copied() -> None:
     rows = _encode(_picture(), "rgb8")
-    for data in (rows.tobytes(), bytearray(rows.tobytes()), array.array("B", rows.tobytes()), memoryview(rows.tobytes()),
-                 rows, rows.ravel()):
+    for data in (
+        rows.tobytes(),
+        bytearray(rows.tobytes()),
+        array.array("B", rows.tobytes()),
+        memoryview(rows.tobytes()),
+        rows,
+        rows.ravel(),
+    ):
         np.testing.assert_array_equal(decode_raw("rgb8", W, H, 3 * W, 0, data), _picture())
     data = array.array("B", rows.tobytes())
     image = decode_raw("rgb8", W, H, 3 * W, 0, data)
@@ -144,9 +153,7 @@ def test_step_that_counts_all_planes_is_understood(encoding: str, factor: float)
         ("rgb", W, H, 3 * W, 3 * W * H, "'rgb' is not a camera picture"),
     ],
 )
-def test_contradictions_are_refused(
-    encoding: str, width: int, height: int, step: int, size: int, words: str
-) -> None:
+def test_contradictions_are_refused(encoding: str, width: int, height: int, step: int, size: int, words: str) -> None:
     with pytest.raises(ImageError, match=words):
         decode_raw(encoding, width, height, step, 0, bytes(size))
 
