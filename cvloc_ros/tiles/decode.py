@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _WHITE = 250
-_BLACK = 1
+_BLACK = 3
 _UNIFORM_SPAN = 2
 _SOLID_PX = 9
 """A solid area holds a square of this side; smaller ones are roof lights, road markings, deep shadow."""
-_RINGING_PX = 4
-"""JPEG spoils this many pixels beside the edge of a no-data area (half a block)."""
+_RINGING_PX = 8
+"""JPEG spoils this many pixels beside the edge of a no-data area."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

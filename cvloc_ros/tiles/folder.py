@@ -112,14 +112,14 @@ def _escape(folder: Path) -> str:
 
 def _list_tiles(template: str) -> list[TileKey]:
     """All tiles that match the template, by its placeholders."""
-    parts = re.split(r"(\{[a-zA-Z-]+\})", template)
+    parts = re.split(r"(\{\{|\}\}|\{[^{}]*\})", template)
     names = {"{z}": r"(?P<z>\d+)", "{x}": r"(?P<x>\d+)", "{y}": r"(?P<y>\d+)", "{-y}": r"(?P<t>\d+)"}
     fixed = [part for part in parts if part in names]
     if set(fixed) not in ({"{z}", "{x}", "{y}"}, {"{z}", "{x}", "{-y}"}):
         msg = f"{template}: placeholders {fixed or 'none'}; {{z}}, {{x}} and {{y}} (or {{-y}}) are needed, each once"
         raise TileSourceError(msg)
     pattern = re.compile("".join(names.get(part, re.escape(_plain(part))) for part in parts))
-    folder = template[: min(template.index(part) for part in fixed)].rpartition("/")[0]
+    folder = "".join(parts[: min(parts.index(part) for part in fixed)]).rpartition("/")[0]
     root, depth = Path(_plain(folder) or "/"), template.count("/", len(folder) + 1)
     found = (pattern.fullmatch(str(path)) for path in root.glob("/".join(["*"] * (depth + 1))))
     keys = []

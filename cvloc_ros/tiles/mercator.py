@@ -33,19 +33,23 @@ def tile_bounds(key: TileKey) -> tuple[float, float, float, float]:
     return west, north - side, west + side, north
 
 
-def tiles_of(zoom: int, window: Window, tile_size: int) -> list[TileKey]:
-    """List the tiles that a window touches, row by row; those beyond the world are left out."""
-    last = (1 << zoom) - 1
-    rows = range(max(window.row // tile_size, 0), min((window.row + window.height - 1) // tile_size, last) + 1)
-    columns = range(max(window.column // tile_size, 0), min((window.column + window.width - 1) // tile_size, last) + 1)
-    return [TileKey(zoom, x, y) for y in rows for x in columns]
+def tiles_of(zoom: int, window: Window, tile_size: int) -> list[tuple[TileKey, int]]:
+    """List the tiles that a window touches with the column at which each begins, row by row.
+
+    Rows beyond the world are left out; columns go on across the date line.
+    """
+    count = 1 << zoom
+    rows = range(max(window.row // tile_size, 0), min((window.row + window.height - 1) // tile_size + 1, count))
+    columns = range(window.column // tile_size, (window.column + window.width - 1) // tile_size + 1)
+    return [(TileKey(zoom, column % count, row), column * tile_size) for row in rows for column in columns]
 
 
 def tiles_of_box(zoom: int, box: tuple[float, float, float, float]) -> Iterator[TileKey]:
     """Yield the tiles that touch (min x, min y, max x, max y) in Mercator metres."""
-    side, last = 2 * HALF_M / (1 << zoom), (1 << zoom) - 1
-    left, right = (min(max(int((x + HALF_M) // side), 0), last) for x in (box[0], box[2]))
-    top, bottom = (min(max(int((HALF_M - y) // side), 0), last) for y in (box[3], box[1]))
+    count = 1 << zoom
+    side = 2 * HALF_M / count
+    left, right = (int((x + HALF_M) // side) for x in (box[0], box[2]))
+    top, bottom = (min(max(int((HALF_M - y) // side), 0), count - 1) for y in (box[3], box[1]))
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
-            yield TileKey(zoom, x, y)
+            yield TileKey(zoom, x % count, y)

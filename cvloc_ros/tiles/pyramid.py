@@ -40,7 +40,8 @@ class TilePyramid:
 
     def read(self, level: Level, window: Window, deadline_s: float) -> Pixels:
         """Compose the window; see `Imagery.read`."""
-        keys = mercator.tiles_of(level.number, window, self.store.tile_size)
+        placed = mercator.tiles_of(level.number, window, self.store.tile_size)
+        keys = [key for key, _ in placed]
         answers = self.store.get(keys, deadline_s)
         faults: dict[TileKey, str] = {}
         tiles = {key: self._usable(key, answers[key], faults) for key in keys}
@@ -49,19 +50,19 @@ class TilePyramid:
         rgb = np.zeros((window.height, window.width, 3), np.uint8)
         valid = np.zeros((window.height, window.width), np.bool_)
         digest = hashlib.blake2b(digest_size=12)
-        for key in keys:
+        for key, column in placed:
             tile = tiles[key]
             source = answers[key].content if tile is not None else b""
             if tile is None and key in fill:
                 tile, source = fill[key]
             digest.update(b"%d,%d,%d:" % key + source)
             if tile is not None:
-                _paste(tile, key, window, rgb, valid)
+                _paste(tile, column, key.y, window, rgb, valid)
         return Pixels(rgb, valid, _state(answers, faults), digest.hexdigest())
 
     def share(self, level: Level, window: Window) -> float:
         """Return the share of the window's tiles that the store has at this level."""
-        keys = mercator.tiles_of(level.number, window, self.store.tile_size)
+        keys = [key for key, _ in mercator.tiles_of(level.number, window, self.store.tile_size)]
         return self.store.known(keys) / len(keys) if keys else 0.0
 
     def version(self) -> int:
@@ -137,9 +138,9 @@ def _enlarge(tile: Tile, key: TileKey, up: int) -> Tile:
     return Tile(rgb, valid, blank=False)
 
 
-def _paste(tile: Tile, key: TileKey, window: Window, rgb: U8, valid: Mask) -> None:
+def _paste(tile: Tile, column: int, y: int, window: Window, rgb: U8, valid: Mask) -> None:
     size = tile.rgb.shape[0]
-    left, top = key.x * size - window.column, key.y * size - window.row
+    left, top = column - window.column, y * size - window.row
     c0, c1 = max(left, 0), min(left + size, window.width)
     r0, r1 = max(top, 0), min(top + size, window.height)
     into, of = np.s_[r0:r1, c0:c1], np.s_[r0 - top : r1 - top, c0 - left : c1 - left]

@@ -175,8 +175,10 @@ def _crs(file: _Untyped, path: Path, given: str) -> str:
 
 def _bounds(file: _Untyped) -> tuple[float, float, float, float]:
     height, width = file.shape
-    corners = [file.transform * corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
-    x, y = zip(*corners, strict=True)
+    t = file.transform
+    corners = ((0, 0), (width, 0), (0, height), (width, height))
+    x = [t.a * column + t.b * row + t.c for column, row in corners]
+    y = [t.d * column + t.e * row + t.f for column, row in corners]
     return min(x), min(y), max(x), max(y)
 
 
