@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from cvloc_ros.config import Config
+from cvloc_ros.errors import GeoError
 from cvloc_ros.estimation import gates
 from cvloc_ros.estimation.procrustes import from_matches
-from cvloc_ros.estimation.volume import from_volume
 from cvloc_ros.types import (
     AerialCode,
     AerialPatch,
@@ -63,8 +63,11 @@ class Localizer:
         """
         attempt = _Attempt(prior, views)
         window = attempt.keep("window", search_window(prior, self._config))
-        with attempt.timed("patch"):
-            patch = attempt.keep("patch", self._imagery.patch(window.centre.xy, self._reach(window)))
+        try:
+            with attempt.timed("patch"):
+                patch = attempt.keep("patch", self._imagery.patch(window.centre.xy, self._reach(window)))
+        except GeoError as err:
+            return attempt.refused(Status.NO_TILES, str(err))
         if patch.coverage == 0.0:
             return attempt.refused(Status.NO_TILES, patch.tiles.message or "no imagery in the search window")
         with attempt.timed("encode"):
@@ -98,6 +101,8 @@ class Localizer:
         if isinstance(output, Correspondences):
             attempt.keep("matches", output)
             return from_matches(output, np.random.default_rng(attempt.stamp_ns % 2**32))
+        from cvloc_ros.estimation.volume import from_volume  # brings torch
+
         attempt.keep("volume", output)
         return from_volume(output, self._config.estimation)
 

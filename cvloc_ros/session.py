@@ -16,7 +16,7 @@ from cvloc_ros.buffers import StampBuffer
 from cvloc_ros.config import Config
 from cvloc_ros.errors import ConfigError, GeoError, ImageError
 from cvloc_ros.estimation.gates import Refusal
-from cvloc_ros.geo import se3
+from cvloc_ros.geo import angles, se3
 from cvloc_ros.geo.projection import Projection
 from cvloc_ros.geo.transforms import FrameLookupError, TransformTree
 from cvloc_ros.history import Fix, History, from_transform
@@ -115,11 +115,11 @@ class Session:
         values = np.array([fix.latitude_deg, fix.longitude_deg, *np.ravel(fix.covariance_m2)])
         if not np.isfinite(values).all():
             return "not_finite"
-        if self.projection is None:
-            self._open_map(Projection.at_fix(self.config.geo, fix.latitude_deg, fix.longitude_deg))
-        if self.projection is None:
-            return "no_datum"
         try:
+            if self.projection is None:
+                self._open_map(Projection.at_fix(self.config.geo, fix.latitude_deg, fix.longitude_deg))
+            if self.projection is None:
+                return "no_datum"
             position = self.projection.to_map(fix.latitude_deg, fix.longitude_deg)
         except GeoError:
             return "out_of_range"
@@ -136,7 +136,10 @@ class Session:
         """Store an absolute heading; return "" or why it was refused."""
         if not (math.isfinite(sample.yaw_rad) and sample.sigma_rad > 0.0):
             return "not_finite"
-        return self._history.headings.add(sample.stamp_ns, sample)
+        if self.projection is None:
+            return "no_datum"
+        yaw_rad = angles.wrap(sample.yaw_rad + self.projection.yaw_of_east())
+        return self._history.headings.add(sample.stamp_ns, dataclasses.replace(sample, yaw_rad=yaw_rad))
 
     def add_attitude(self, stamp_ns: int, roll_rad: float, pitch_rad: float) -> str:
         """Store roll and pitch of base against the horizon (from an IMU); return "" or why it was refused."""

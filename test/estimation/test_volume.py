@@ -1,0 +1,84 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from cvloc_ros.config import Config, merge
+from cvloc_ros.estimation.volume import from_volume
+from cvloc_ros.types import ScoreVolume
+
+CONFIG = merge(Config(), {"estimation": {"temperature": 1.0}}).estimation
+
+
+def gaussians(*peaks: tuple[float, float, float, float], sigma: float = 0.6, wrap_at: float = 0.0) -> ScoreVolume:
+    """A log-likelihood with peaks of (x, y, yaw, height); the y axis runs downwards as in a patch."""
+    x, y = np.arange(-10, 10.01, 0.2), np.arange(10, -10.01, -0.2)
+    yaw = wrap_at + np.radians(np.arange(-20, 20.5, 1.0))
+    yaw = np.remainder(yaw + math.pi, math.tau) - math.pi
+    total = np.zeros((len(yaw), len(y), len(x)))
+    for px, py, pyaw, height in peaks:
+        turn = np.remainder(yaw - pyaw + math.pi, math.tau) - math.pi
+        d2 = (
+            (x[None, None, :] - px) ** 2 / sigma**2
+            + (y[None, :, None] - py) ** 2 / (0.5 * sigma) ** 2
+            + turn[:, None, None] ** 2 / math.radians(2.0) ** 2
+        )
+        total = np.maximum(total, height - 0.5 * d2)
+    tensor = torch.from_numpy(total)
+    return ScoreVolume(tensor, tensor / 100, torch.ones_like(tensor), x, y, yaw)
+
+
+@pytest.mark.parametrize("at", [(1.07, -2.46, 0.02), (0.0, 0.0, 0.0), (-3.33, 4.44, -0.1)])
+def test_peak_between_cells_and_its_spread(at: tuple[float, float, float]) -> None:
+    estimate = from_volume(gaussians((*at, 40.0)), CONFIG)
+    assert estimate is not None
+    assert [estimate.pose.x_m, estimate.pose.y_m, estimate.pose.yaw_rad] == pytest.approx(at, abs=0.01)
+    sigma = np.sqrt(np.diag(estimate.covariance))
+    assert sigma == pytest.approx([0.6, 0.3, math.radians(2.0)], rel=0.1)
+    assert estimate.ambiguity < 0.01
+
+
+def test_yaw_axis_may_wrap_around() -> None:
+    estimate = from_volume(gaussians((0.0, 0.0, math.pi - 0.01, 40.0), wrap_at=math.pi), CONFIG)
+    assert estimate is not None
+    assert abs(math.remainder(estimate.pose.yaw_rad - (math.pi - 0.01), math.tau)) < 0.005
+    assert estimate.covariance[2, 2] == pytest.approx(math.radians(2.0) ** 2, rel=0.2)
+
+
+def test_second_place_is_the_ambiguity() -> None:
+    estimate = from_volume(gaussians((5.0, 5.0, 0.0, 40.0), (-5.0, -5.0, 0.1, 39.0)), CONFIG)
+    assert estimate is not None
+    assert estimate.pose.x_m == pytest.approx(5.0, abs=0.02)
+    assert estimate.ambiguity == pytest.approx(math.exp(-1.0), rel=0.05)
+
+
+def test_same_place_turned_round_is_another_pose() -> None:
+    estimate = from_volume(gaussians((0.0, 0.0, 0.3, 40.0), (0.0, 0.0, -0.3, 39.5)), CONFIG)
+    assert estimate is not None
+    assert estimate.ambiguity == pytest.approx(math.exp(-0.5), rel=0.05)
+
+
+def test_higher_temperature_means_less_certainty() -> None:
+    hot = merge(Config(), {"estimation": {"temperature": 4.0}}).estimation
+    volume = gaussians((0.0, 0.0, 0.0, 60.0), sigma=0.3)
+    cold_estimate, hot_estimate = from_volume(volume, CONFIG), from_volume(volume, hot)
+    assert cold_estimate is not None
+    assert hot_estimate is not None
+    assert hot_estimate.covariance[0, 0] > 2.0 * cold_estimate.covariance[0, 0]
+
+
+def test_nothing_compared_is_no_estimate() -> None:
+    volume = gaussians((0.0, 0.0, 0.0, 1.0))
+    nothing = torch.full_like(volume.log_likelihood, -torch.inf)
+    assert from_volume(ScoreVolume(nothing, nothing, nothing, volume.x_m, volume.y_m, volume.yaw_rad), CONFIG) is None
+
+
+def test_the_volume_is_left_as_it_was() -> None:
+    volume = gaussians((0.0, 0.0, 0.0, 40.0))
+    before = volume.log_likelihood.clone()
+    from_volume(volume, CONFIG)
+    assert torch.equal(before, volume.log_likelihood)
