@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What pip needs beyond pyproject.toml; colcon uses CMakeLists.txt and never reads this file.
 
-Where the ROS 2 wheels are installed next to this interpreter and CMake is there, the messages are built and go into the
-wheel (use `pip install --no-build-isolation`, or pip hides the wheels). Elsewhere the wheel has the Python modules
-and the shared files alone, and `cvloc_ros.msg` comes from a colcon workspace. An editable install brings no messages:
-`make` puts them into the environment.
+Where the ROS 2 wheels (requirements/ros-wheels.txt) are installed next to this interpreter and CMake is there, the
+messages are built and go into the wheel. Elsewhere the wheel has the Python modules and the shared files alone, and
+`cvloc_ros.msg` comes from a colcon workspace. An editable install brings no messages: `make setup` puts them into the
+environment.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _build_messages(build_lib: Path) -> dict[str, list[str]]:
 
 
 def _shared() -> dict[str, list[str]]:
-    files = [path for name in SHARED for path in (HERE / name).rglob("*") if path.is_file()]
+    files = [path for name in SHARED for path in (HERE / name).rglob("*") if path.is_file() and path.suffix != ".pyc"]
     return {f"share/cvloc_ros/{folder}": paths for folder, paths in _by_folder(files, HERE).items()}
 
 
