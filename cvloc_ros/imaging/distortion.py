@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 Coefficients = tuple[float, ...]
 
 # A lens polynomial is used only up to where it still spreads rays: there it turns back and maps two rays to one pixel.
-_LEAST_SPREAD = 1e-3
-_NEWTON_STEPS = 8
+_LEAST_SPREAD = 0.01
+_NEWTON_STEPS = 20
+_LONGEST_STEP = 0.05  # of 1 + radius: where the polynomial is nearly flat, a full step would leave its valid part
 _WIDEST_PINHOLE_RAD = math.radians(89.0)
 
 
@@ -68,6 +69,8 @@ def _table(coefficients: Coefficients) -> tuple[F64, F64]:
         x, y = distort(r * np.cos(angle), r * np.sin(angle), coefficients)
         outward = x * np.cos(angle) + y * np.sin(angle)
         good = ((a * d - b * c > _LEAST_SPREAD) & (a + d > 0) & (outward >= -1e-12)).all(axis=0)
+        k4, k5, k6 = coefficients[5:]
+        good &= 1.0 + r**2 * (k4 + r**2 * (k5 + r**2 * k6)) > _LEAST_SPREAD  # no pole of the fraction is passed
         radial, _ = distort(r, np.zeros_like(r), (*coefficients[:2], 0.0, 0.0, *coefficients[4:]))
     end = len(r) if good.all() else max(2, int(np.argmin(good)))
     return r[:end], np.maximum.accumulate(radial[:end])
@@ -84,17 +87,21 @@ def undistort(xd: F64, yd: F64, coefficients: Coefficients) -> tuple[F64, F64]:
         return xd, yd
     radii, distorted = _table(coefficients)
     rd = np.hypot(xd, yd)
+    # Tangential terms shift the edge a little; what is far beyond it need not be tried.
+    rd = np.where(rd > 1.2 * distorted[-1], np.nan, rd)
     scale = np.interp(rd, distorted, radii) / np.maximum(rd, 1e-12)
-    x, y = np.where(rd > 0, xd * scale, xd), np.where(rd > 0, yd * scale, yd)
+    x, y = np.where(rd == 0, xd, xd * scale), np.where(rd == 0, yd, yd * scale)
     with np.errstate(all="ignore"):
         for _ in range(_NEWTON_STEPS):
             xe, ye = distort(x, y, coefficients)
             ex, ey = xd - xe, yd - ye
-            if np.nanmax(np.abs(ex) + np.abs(ey), initial=0.0) < 1e-14:
+            if np.nanmax(np.abs(ex) + np.abs(ey), initial=0.0) < 1e-13:
                 break
             a, b, c, d = _jacobian(x, y, coefficients)
             det = a * d - b * c
-            x, y = x + (d * ex - b * ey) / det, y + (a * ey - c * ex) / det
+            dx, dy = (d * ex - b * ey) / det, (a * ey - c * ex) / det
+            damping = np.minimum(1.0, _LONGEST_STEP * (1.0 + np.hypot(x, y)) / np.hypot(dx, dy))
+            x, y = x + dx * damping, y + dy * damping
         xe, ye = distort(x, y, coefficients)
         good = (np.abs(xd - xe) + np.abs(yd - ye) < 1e-9) & (x * x + y * y <= radii[-1] ** 2 * (1 + 1e-9))
     return np.where(good, x, np.nan), np.where(good, y, np.nan)
@@ -132,7 +139,7 @@ def unbend(radius: F64, coefficients: Coefficients) -> F64:
     theta = np.interp(radius, radii, angles)
     for _ in range(_NEWTON_STEPS):
         error = bend(theta, coefficients) - radius
-        if np.nanmax(np.abs(error), initial=0.0) < 1e-14:
+        if np.nanmax(np.abs(error), initial=0.0) < 1e-13:
             break
         theta = np.clip(theta - error / _bend_slope(theta, coefficients), 0.0, angles[-1])
     return np.where(np.abs(bend(theta, coefficients) - radius) < 1e-9, theta, np.nan)

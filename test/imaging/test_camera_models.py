@@ -10,7 +10,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cvloc_ros.imaging import distortion
@@ -82,7 +82,9 @@ def test_fisheye_agrees_with_opencv() -> None:
     p=st.floats(-0.005, 0.005),
     k4=st.sampled_from([0.0, 0.1, -0.2]),
 )
-@settings(max_examples=60, deadline=None)
+@example(k1=0.0859375, k2=0.169921875, k3=-0.0453012, p=0.0, k4=-0.2)  # zero and pole of the fraction nearly meet
+@example(k1=0.0, k2=0.0, k3=0.0, p=0.00390625, k4=0.1)  # tangential terms reach beyond the radial edge
+@settings(max_examples=100, deadline=None)
 def test_distortion_is_inverted_up_to_its_limit(k1: float, k2: float, k3: float, p: float, k4: float) -> None:
     coefficients = (k1, k2, p, -p / 2, k3, k4, 0.0, 0.0)
     limit = min(distortion.radius_limit(coefficients), 3.0)

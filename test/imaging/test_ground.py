@@ -110,7 +110,7 @@ def test_fine_pattern_averages_to_grey_instead_of_aliasing(mounting: Mount) -> N
         return np.repeat(127.5 + 120.0 * np.sign(np.sin(points[..., :1] * math.tau / 0.07)), 3, axis=-1)
 
     T = mounting(z=2.0, down=1.3)
-    camera = Pinhole(1600, 1200, 1200.0, 1200.0, 799.5, 599.5)
+    camera = Pinhole(800, 600, 600.0, 600.0, 399.5, 299.5)
     grid = GroundGrid(0.0, 1.4, -0.7, 0.7, 0.2)
     image = BirdsEye()([GroundView("a", _render(camera, T, stripes), camera, T, 0)], grid)
     assert image.valid.sum() > 20
