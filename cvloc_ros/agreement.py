@@ -32,15 +32,14 @@ class Agreement:
         self._last = (point, estimate)
         if self._count >= config.estimation.agreement:
             return ""
-        return f"{self._count} of {config.estimation.agreement} consecutive candidates agree after a start without heading"
+        wanted = config.estimation.agreement
+        return f"{self._count} of {wanted} consecutive candidates agree after a start without heading"
 
 
-def _agrees(
-    then: TrackPoint, before: PoseEstimate, here: TrackPoint, estimate: PoseEstimate, config: Config
-) -> bool:
+def _agrees(then: TrackPoint, before: PoseEstimate, here: TrackPoint, estimate: PoseEstimate, config: Config) -> bool:
     motion = then.pose.inverse() @ here.pose
     travelled, elapsed_s = here.travelled_m - then.travelled_m, (here.stamp_ns - then.stamp_ns) * 1e-9
     drift = drift_covariance(travelled, elapsed_s, config.prior)
     predicted, covariance = se2.compose(before.pose, before.covariance, motion, drift)
-    expected = PosePrior(predicted, covariance, here.stamp_ns, True, "agreement")
+    expected = PosePrior(predicted, covariance, here.stamp_ns, yaw_known=True, source="agreement")
     return innovation_sigma(estimate.pose, estimate.covariance, expected) < _SIGMA

@@ -184,7 +184,7 @@ class Tiles(_Section):
     """Where the aerial imagery comes from, and its cache."""
 
     source: str = param(
-        "", "Map: path of an .mbtiles, .tif or a tile folder (z/x/y), a file:// or http(s):// template with {z} {x} {y}, "
+    min_area_m2: float = param(25.0, "Least ground with imagery that is compared.", unit="m²", ge=1, le=10000)
         "or provider:NAME of providers_file."
     )
     crs: str = param("", "CRS of a raster that carries none or a wrong one, such as EPSG:2994.")
@@ -210,7 +210,7 @@ class Classical(_Section):
 
     yaw_step_deg: float = param(1.0, "Step of the yaw search when the yaw is known.", unit="deg", ge=0.1, le=10)
     range_m: float = param(20.0, "The ground is used up to this distance from the vehicle.", unit="m", ge=5, le=100)
-    min_area_m2: float = param(25.0, "Least ground with imagery under it that is compared.", unit="m²", ge=1, le=10000)
+    min_area_m2: float = param(25.0, "Least ground with imagery that is compared.", unit="m²", ge=1, le=10000)
 
 
 class Matching(_Section):

@@ -16,7 +16,7 @@ from cvloc_ros.config import Config
 from cvloc_ros.estimation.gates import Refusal, largest_sigma
 from cvloc_ros.estimation.prior import Anchor, align, drift_covariance
 from cvloc_ros.odometry import OdometryTrack, TrackPoint
-from cvloc_ros.types import F64, GeoFix, HeadingSample, Pose2, PoseEstimate, PosePrior, Status
+from cvloc_ros.types import F64, HeadingSample, Pose2, PoseEstimate, PosePrior, Status
 
 _OWN_POSES = 3
 _UNKNOWN = 1e6  # variance of what an anchor does not measure
@@ -93,7 +93,8 @@ class History:
         if not anchors:
             return Status.NO_PRIOR, "no GNSS fix and no initial pose; check inputs.fix_topic"
         if age_s > config.prior.fix_max_age_s:
-            return Status.STALE_PRIOR, f"newest fix or own pose is {age_s:.1f} s old, limit {config.prior.fix_max_age_s}"
+            limit = config.prior.fix_max_age_s
+            return Status.STALE_PRIOR, f"newest fix or own pose is {age_s:.1f} s old, limit {limit}"
         return self._checked(align(anchors, stamp_ns, config.prior), config)
 
     def _checked(self, prior: PosePrior | Refusal | None, config: Config) -> PosePrior | Refusal:
@@ -118,9 +119,8 @@ class History:
                 newest_ns = max(newest_ns, fix.stamp_ns)
         for known in self._known_poses(config):
             covariance = known.covariance + _drift(here, known.point, config)
-            anchors.append(
-                Anchor(back @ known.point.pose, known.pose.xy, covariance, known.pose.yaw_rad, np.zeros(2), known.source)
-            )
+            seen, yaw_rad = back @ known.point.pose, known.pose.yaw_rad
+            anchors.append(Anchor(seen, known.pose.xy, covariance, yaw_rad, np.zeros(2), known.source))
             newest_ns = max(newest_ns, known.point.stamp_ns)
         if anchors:
             anchors += self._heading_anchors(here, back, anchors[-1].position, config)
@@ -181,7 +181,7 @@ class History:
         covariance[2, 2] = sigma_yaw**2
         known = sigma_yaw <= math.radians(config.prior.yaw_known_deg)
         lever = Pose2(0.0, 0.0, yaw).apply(last.lever) if known else np.zeros(2)
-        return PosePrior(Pose2(*(position - lever), yaw), covariance, stamp_ns, known, source)  # type: ignore[misc]
+        return PosePrior(Pose2.at(position - lever, yaw), covariance, stamp_ns, known, source)
 
 
 def fix_covariance(covariance: F64, config: Config) -> F64:
@@ -198,7 +198,7 @@ def from_transform(
     pose = to_pose2(lookup(config.frames.map, config.frames.base, stamp_ns))
     sigma = config.prior.fix_sigma_floor_m
     covariance = np.diag([sigma**2, sigma**2, math.radians(config.prior.own_sigma_deg) ** 2])
-    return PosePrior(pose, covariance, stamp_ns, True, "tf")
+    return PosePrior(pose, covariance, stamp_ns, yaw_known=True, source="tf")
 
 
 def _position_anchor(T_ref_then: Pose2, fix: Fix, covariance: F64) -> Anchor:

@@ -19,10 +19,10 @@ from cvloc_ros.errors import GeoError
 from cvloc_ros.estimation import gates
 from cvloc_ros.estimation.procrustes import from_matches
 from cvloc_ros.types import (
+    F64,
     AerialCode,
     AerialPatch,
     Correspondences,
-    F64,
     GroundView,
     LocalizationResult,
     Matcher,
@@ -135,7 +135,9 @@ class _Attempt:
         self._timings[stage] = time.perf_counter() - start
 
     def refused(self, status: Status, reason: str, candidate: PoseEstimate | None = None) -> LocalizationResult:
-        return LocalizationResult(status, reasons=(reason,), candidate=candidate, timings_s=self._timings, **self._fields)
+        return LocalizationResult(
+            status, reasons=(reason,), candidate=candidate, timings_s=self._timings, **self._fields
+        )
 
     def accepted(self, estimate: PoseEstimate) -> LocalizationResult:
         return LocalizationResult(Status.OK, estimate=estimate, timings_s=self._timings, **self._fields)

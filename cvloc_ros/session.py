@@ -27,9 +27,9 @@ from cvloc_ros.odometry import TrackPoint
 from cvloc_ros.pipeline import Localizer
 from cvloc_ros.tiles import AerialMap, open_map
 from cvloc_ros.types import (
+    F64,
     CameraImage,
     CameraModel,
-    F64,
     GeoFix,
     GroundView,
     HeadingSample,
@@ -42,9 +42,8 @@ from cvloc_ros.types import (
 )
 
 ATTITUDE_MAX_AGE_NS = 100_000_000
-BODY_FROM_OPTICAL = np.array(
-    [[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
-)
+BODY_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+
 
 class Session:
     """All inputs of one vehicle.
@@ -222,9 +221,7 @@ class Session:
                 return Status.STANDSTILL, f"moved {moved:.2f} m since the last attempt, least {output.min_travel_m}"
         return None
 
-    def _attempt(
-        self, images: Sequence[CameraImage], stamp_ns: int, point: TrackPoint | None
-    ) -> LocalizationResult:
+    def _attempt(self, images: Sequence[CameraImage], stamp_ns: int, point: TrackPoint | None) -> LocalizationResult:
         start = time.perf_counter()
         views, refusal = self._views(images)
         timings = {"decode": time.perf_counter() - start}
@@ -285,14 +282,15 @@ class Session:
         settings = self.config.cameras[image.camera]
         if settings.mounting:
             x, y, z, roll, pitch, yaw = settings.mounting
-            T_base_camera = se3.from_rpy(roll, pitch, yaw, (x, y, z)) @ BODY_FROM_OPTICAL
+            T_base_camera: F64 = se3.from_rpy(roll, pitch, yaw, (x, y, z)) @ BODY_FROM_OPTICAL
         else:
             frame = settings.frame_id or image.frame_id
             T_base_camera = self.transforms.lookup(self.config.frames.base, frame, image.stamp_ns)
         before, after = self._attitude.bracket(image.stamp_ns)
         nearest = min(
             (pair for pair in (before, after) if pair is not None),
-            key=lambda pair: abs(pair[0] - image.stamp_ns), default=None,
+            key=lambda pair: abs(pair[0] - image.stamp_ns),
+            default=None,
         )
         if nearest is None or abs(nearest[0] - image.stamp_ns) > ATTITUDE_MAX_AGE_NS:
             return T_base_camera

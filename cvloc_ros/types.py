@@ -35,6 +35,11 @@ class Pose2:
     y_m: float
     yaw_rad: float
 
+    @classmethod
+    def at(cls, position: F64, yaw_rad: float) -> Pose2:
+        """Make a pose from a position (2,) and a yaw."""
+        return cls(float(position[0]), float(position[1]), float(yaw_rad))
+
     def __matmul__(self, other: Pose2) -> Pose2:
         """Compose: `T_a_b @ T_b_c` is `T_a_c`."""
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
@@ -52,7 +57,8 @@ class Pose2:
     def apply(self, points: F64) -> F64:
         """Transform points (..., 2) in metres from the child to the parent frame."""
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
-        return points @ np.array([[c, s], [-s, c]]) + np.array([self.x_m, self.y_m])
+        moved: F64 = points @ np.array([[c, s], [-s, c]]) + np.array([self.x_m, self.y_m])
+        return moved
 
     @property
     def xy(self) -> F64:
@@ -63,9 +69,20 @@ class Pose2:
 class CameraModel(Protocol):
     """Maps between rays of the optical frame (x right, y down, z forward) and pixels."""
 
-    kind: str
-    width: int
-    height: int
+    @property
+    def kind(self) -> str:
+        """Name of the model, such as plumb_bob or equirectangular."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Columns of the image."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Rows of the image."""
+        ...
 
     def project(self, points: F64) -> tuple[F64, Mask]:
         """Project points (..., 3) of the optical frame to uv (..., 2) px; the mask tells which are in the image."""
@@ -78,7 +95,7 @@ class CameraModel(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraImage:
-    """An image as it arrived; `decode` yields RGB (H, W, 3) u8 or raises `ImageError`, and is called only when needed."""
+    """An image as it arrived; `decode` yields RGB (H, W, 3) u8 or raises `ImageError`, and is called when needed."""
 
     camera: str
     stamp_ns: int
@@ -239,7 +256,8 @@ class AerialPatch:
 
     def px_from_map(self, points: F64) -> F64:
         """Take map points (..., 2) in metres to uv (..., 2) in pixels."""
-        return (points - self.map_from_px[:, 2]) @ np.linalg.inv(self.map_from_px[:, :2]).T
+        uv: F64 = (points - self.map_from_px[:, 2]) @ np.linalg.inv(self.map_from_px[:, :2]).T
+        return uv
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 
 from cvloc_ros.config import Estimation
 from cvloc_ros.geo.angles import wrap
-from cvloc_ros.types import AerialPatch, F64, Pose2, PoseEstimate, PosePrior, SearchWindow, Status
+from cvloc_ros.types import F64, AerialPatch, Pose2, PoseEstimate, PosePrior, SearchWindow, Status
 
 STREET_HALF_LENGTH_M = 10.0
 STREET_HALF_WIDTH_M = 3.0
@@ -44,9 +44,7 @@ def innovation_sigma(pose: Pose2, covariance: F64, prior: PosePrior) -> float:
     return float(math.sqrt(delta[dims] @ np.linalg.solve(both, delta[dims])))
 
 
-def check(
-    estimate: PoseEstimate, prior: PosePrior, window: SearchWindow, config: Estimation
-) -> Refusal | None:
+def check(estimate: PoseEstimate, prior: PosePrior, window: SearchWindow, config: Estimation) -> Refusal | None:
     """Return why a calibrated estimate must not be published, None if it may."""
     sigma_m, sigma_deg = largest_sigma(estimate.covariance)
     distance = innovation_sigma(estimate.pose, estimate.covariance, prior)
@@ -55,21 +53,34 @@ def check(
     edge_m = window.radius_m - float(np.abs(offset).max())
     limits: tuple[tuple[bool, Status, str], ...] = (
         (not _healthy(estimate), Status.ERROR, "covariance not positive definite or pose not finite"),
-        (estimate.coverage < config.min_coverage, Status.LOW_COVERAGE,
-         f"imagery under {estimate.coverage:.2f} of the street, least {config.min_coverage}"),
-        (estimate.score < config.min_score, Status.LOW_SCORE,
-         f"score {estimate.score:.3f}, least {config.min_score}"),
+        (
+            estimate.coverage < config.min_coverage,
+            Status.LOW_COVERAGE,
+            f"imagery under {estimate.coverage:.2f} of the street, least {config.min_coverage}",
+        ),
+        (estimate.score < config.min_score, Status.LOW_SCORE, f"score {estimate.score:.3f}, least {config.min_score}"),
         (edge_m < config.edge_m, Status.WINDOW_EDGE, f"{edge_m:.2f} m from the edge of the search window"),
-        (window.yaw_half_rad < math.pi - 0.1 and turn > window.yaw_half_rad - math.radians(config.edge_deg),
-         Status.WINDOW_EDGE, f"{math.degrees(turn):.1f} deg from the centre of a window of "
-         f"{math.degrees(window.yaw_half_rad):.1f}"),
-        (estimate.ambiguity > config.max_ambiguity, Status.AMBIGUOUS,
-         f"another place is {estimate.ambiguity:.2f} times as likely, largest {config.max_ambiguity}"),
+        (
+            window.yaw_half_rad < math.pi - 0.1 and turn > window.yaw_half_rad - math.radians(config.edge_deg),
+            Status.WINDOW_EDGE,
+            f"{math.degrees(turn):.1f} deg from the centre of a window of {math.degrees(window.yaw_half_rad):.1f}",
+        ),
+        (
+            estimate.ambiguity > config.max_ambiguity,
+            Status.AMBIGUOUS,
+            f"another place is {estimate.ambiguity:.2f} times as likely, largest {config.max_ambiguity}",
+        ),
         (sigma_m > config.max_sigma_m, Status.UNCERTAIN, f"sigma {sigma_m:.2f} m, largest {config.max_sigma_m}"),
-        (sigma_deg > config.max_sigma_deg, Status.UNCERTAIN,
-         f"sigma {sigma_deg:.1f} deg, largest {config.max_sigma_deg}"),
-        (distance > config.gate_sigma, Status.PRIOR_DISTANCE,
-         f"{distance:.1f} sigma from the prior, largest {config.gate_sigma}"),
+        (
+            sigma_deg > config.max_sigma_deg,
+            Status.UNCERTAIN,
+            f"sigma {sigma_deg:.1f} deg, largest {config.max_sigma_deg}",
+        ),
+        (
+            distance > config.gate_sigma,
+            Status.PRIOR_DISTANCE,
+            f"{distance:.1f} sigma from the prior, largest {config.gate_sigma}",
+        ),
     )
     return next(((status, text) for failed, status, text in limits if failed), None)
 

@@ -29,8 +29,8 @@ class Anchor:
     """One absolute measurement in the map, at an earlier pose of the vehicle.
 
     `T_ref_then` is the base then, seen from the base at the reference stamp; `position` (2,) is the map position of
-    `lever` (2,) in base; `yaw_rad` is the yaw of base then, None if not measured. `covariance` (3, 3) is over x, y, yaw,
-    the drift of the odometry since then included.
+    `lever` (2,) in base; `yaw_rad` is the yaw of base then, None if not measured. `covariance` (3, 3) is over x, y,
+    yaw, the drift of the odometry since then included.
     """
 
     T_ref_then: Pose2
@@ -51,8 +51,8 @@ def drift_covariance(travelled_m: float, elapsed_s: float, config: Prior) -> F64
 def align(anchors: Sequence[Anchor], stamp_ns: int, config: Prior) -> PosePrior | None:
     """Find the pose of base in map at the reference stamp that fits the anchors best.
 
-    Returns None without anchors. The covariance is that of the weighted least squares problem; yaw that the anchors do not
-    determine comes out near pi.
+    Returns None without anchors. The covariance is that of the weighted least squares problem; yaw that the anchors
+    do not determine comes out near pi.
     """
     if not anchors:
         return None
@@ -75,10 +75,7 @@ def _starts(anchors: Sequence[Anchor]) -> list[Pose2]:
         yaws.append(rigid.yaw_rad)
     yaws = yaws or [0.0]
     centre = there.mean(0)
-    return [
-        Pose2(*(centre - Pose2(0.0, 0.0, yaw).apply(here.mean(0))), float(wrap(np.float64(yaw))))  # type: ignore[misc]
-        for yaw in yaws
-    ]
+    return [Pose2.at(centre - Pose2(0.0, 0.0, yaw).apply(here.mean(0)), wrap(yaw)) for yaw in yaws]
 
 
 def _fit(anchors: Sequence[Anchor], pose: Pose2) -> tuple[Pose2, F64, float]:
@@ -102,17 +99,17 @@ def _fit(anchors: Sequence[Anchor], pose: Pose2) -> tuple[Pose2, F64, float]:
         state = state + step
         if np.abs(step).max() < 1e-4:
             break
-    return Pose2(float(state[0]), float(state[1]), float(wrap(np.float64(state[2])))), information, cost
+    return Pose2.at(state[:2], wrap(float(state[2]))), information, cost
 
 
 def _linearise(anchor: Anchor, state: F64) -> tuple[F64, F64, F64]:
     """Residual (measured minus predicted), its Jacobian and precision; two rows for a position, three for a pose."""
-    pose = Pose2(*state)
+    pose = Pose2.at(state[:2], float(state[2]))
     offset = Pose2(0.0, 0.0, pose.yaw_rad).apply(anchor.T_ref_then.apply(anchor.lever))
     rows = 2 if anchor.yaw_rad is None else 3
     jacobian = np.array([[1.0, 0.0, -offset[1]], [0.0, 1.0, offset[0]], [0.0, 0.0, 1.0]])[:rows]
     residual = np.zeros(rows)
     residual[:2] = anchor.position - pose.xy - offset
     if anchor.yaw_rad is not None:
-        residual[2] = wrap(np.float64(anchor.yaw_rad - anchor.T_ref_then.yaw_rad - pose.yaw_rad))
-    return residual, jacobian, np.linalg.inv(anchor.covariance[:rows, :rows])
+        residual[2] = wrap(anchor.yaw_rad - anchor.T_ref_then.yaw_rad - pose.yaw_rad)
+    return residual, jacobian, np.asarray(np.linalg.inv(anchor.covariance[:rows, :rows]), np.float64)

@@ -22,10 +22,10 @@ from cvloc_ros.matching.correlation import AerialSpectra, correlate, pool, rotat
 from cvloc_ros.matching.features import gradient_direction
 from cvloc_ros.matching.mosaic import MosaicBuilder
 from cvloc_ros.types import (
-    AerialCode,
-    AerialPatch,
     F32,
     F64,
+    AerialCode,
+    AerialPatch,
     GroundProjector,
     GroundView,
     ScoreVolume,
@@ -92,7 +92,7 @@ class ClassicalMatcher:
             evidence.append(cells)
         score, cells = torch.cat(scores), torch.cat(evidence)
         area_m2 = cells * resolution_m**2
-        likelihood = -0.5 * area_m2 * torch.log1p(-score.clamp(0.0, 0.99) ** 2)
+        likelihood = -0.5 * area_m2 * torch.log1p(-(score.clamp(0.0, 0.99) ** 2))
         likelihood[area_m2 < self._config.min_area_m2] = -torch.inf
         return score, cells, likelihood
 
@@ -142,12 +142,11 @@ def _yaws(window: SearchWindow, step: float) -> F64:
         count = round(math.tau / step)
         return np.asarray(np.remainder(np.arange(count) * math.tau / count + math.pi, math.tau) - math.pi)
     centre, half = window.centre.yaw_rad, window.yaw_half_rad
-    return np.arange(math.ceil((centre - half) / step), math.floor((centre + half) / step) + 1) * step
+    first, last = math.ceil((centre - half) / step), math.floor((centre + half) / step)
+    return np.arange(first, last + 1, dtype=np.float64) * step
 
 
-def _placements(
-    patch: AerialPatch, window: SearchWindow, cells: int
-) -> tuple[F64, F64, tuple[int, int, int, int]]:
+def _placements(patch: AerialPatch, window: SearchWindow, cells: int) -> tuple[F64, F64, tuple[int, int, int, int]]:
     """Axes of base positions (pixel corners of the patch) and the crop (top, left, height, width) that they need."""
     column, row = patch.px_from_map(window.centre.xy)
     radius = max(1, math.ceil(window.radius_m / patch.metres_per_px))

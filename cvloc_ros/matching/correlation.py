@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Masked normalised correlation of a vector-valued ground raster with an aerial one, over x, y and yaw, by FFT.
 
-For every offset the score is the cosine between the ground features and the aerial features under them, both weighted by
-the ground mask and restricted to cells where both exist (masked normalised cross-correlation: Padfield, "Masked Object
-Registration in the Fourier Domain", IEEE TIP 2012, eq. 7 without the means, which are zero for gradients).
+For every offset the score is the cosine between the ground features and the aerial features under them, both weighted
+by the ground mask and restricted to cells where both exist (masked normalised cross-correlation: Padfield, "Masked
+Object Registration in the Fourier Domain", IEEE TIP 2012, without the means, which are zero for gradients).
 """
 
 from __future__ import annotations
@@ -84,9 +84,7 @@ def rotate(features: torch.Tensor, weight: torch.Tensor, yaws: torch.Tensor) -> 
     return torch.stack([c * x - s * y, s * x + c * y], 1), turned[:, 2]
 
 
-def correlate(
-    ground: torch.Tensor, weight: torch.Tensor, aerial: AerialSpectra
-) -> tuple[torch.Tensor, torch.Tensor]:
+def correlate(ground: torch.Tensor, weight: torch.Tensor, aerial: AerialSpectra) -> tuple[torch.Tensor, torch.Tensor]:
     """Score every placement of the ground raster inside the aerial one.
 
     Args:
@@ -110,7 +108,9 @@ def correlate(
     # A coarse lag k stands for the fine lag 2 k (both rasters are pooled from their first cell on).
     slow = slow[:, :, : rows // _HALF + 2, : cols // _HALF + 2] * _HALF**2
     slow = functional.interpolate(
-        slow, size=((slow.shape[2] - 1) * _HALF + 1, (slow.shape[3] - 1) * _HALF + 1), mode="bilinear",
+        slow,
+        size=((slow.shape[2] - 1) * _HALF + 1, (slow.shape[3] - 1) * _HALF + 1),
+        mode="bilinear",
         align_corners=True,
     )[:, :, :rows, :cols]
     ground_energy, aerial_energy, evidence = slow.clamp_min(0.0).unbind(1)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Features of ground rasters that survive the change of sensor: normalised signed gradients.
 
-Chosen by measurement on a real street drive (benchmarks/README.md): brightness, at whatever local normalisation, follows the
-shadow edge; unsigned orientation is not distinctive; the signed gradient direction keeps both.
+Chosen by measurement on a real street drive (docs/classical.md): brightness, at whatever local normalisation, follows
+the shadow edge; unsigned orientation is not distinctive; the signed gradient direction is neither.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def gradient_direction(rgb: U8, valid: Mask, resolution_m: float) -> tuple[F32, 
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
     inside = valid.astype(np.float32)
     sigma = _SMOOTH_M / resolution_m
-    smooth = _blur(grey * inside, sigma) / np.maximum(_blur(inside, sigma), 1e-6)
-    smooth = np.where(valid, smooth, 0.0).astype(np.float32)
+    smooth: F32 = np.divide(_blur(grey * inside, sigma), np.maximum(_blur(inside, sigma), np.float32(1e-6)))
+    smooth[~valid] = 0.0
     trusted = cv2.erode(valid.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0).astype(np.float32)
     along_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125) * trusted
     along_y = -cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.125) * trusted

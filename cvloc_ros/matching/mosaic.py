@@ -51,7 +51,9 @@ class MosaicBuilder:
             moved, seen = carry(features, weight, pose, resolution_m, cells)
             total += moved
             trust += seen
-        return total / np.maximum(trust, 1e-6), np.minimum(trust, 1.0)
+        total /= np.maximum(trust, np.float32(1e-6))
+        np.minimum(trust, np.float32(1.0), out=trust)
+        return total, trust
 
     def _features(self, views: Sequence[GroundView], resolution_m: float) -> tuple[F32, F32]:
         # The stamp and the mounting make the key: pitch and roll of an old keyframe never change again.
@@ -79,8 +81,14 @@ def carry(features: F32, weight: F32, pose: Pose2, resolution_m: float, cells: i
     )
     x, y = features
     stack = np.dstack([(c * x - s * y) * weight, (s * x + c * y) * weight, weight])
-    moved = cv2.warpAffine(
-        stack, source_from_target, (cells, cells), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT, borderValue=0,
+    moved = np.empty((cells, cells, 3), np.float32)
+    cv2.warpAffine(
+        stack,
+        source_from_target,
+        (cells, cells),
+        moved,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0,
     )
     return np.ascontiguousarray(moved[..., :2].transpose(2, 0, 1)), moved[..., 2]

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+
 from cvloc_ros.config import Config
 from cvloc_ros.estimation.gates import calibrate, check, innovation_sigma, street_coverage
 from cvloc_ros.types import AerialPatch, Pose2, PoseEstimate, PosePrior, SearchWindow, Status

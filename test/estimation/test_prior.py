@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from cvloc_ros.config import Config
 from cvloc_ros.estimation.prior import Anchor, align, drift_covariance
 from cvloc_ros.types import Pose2

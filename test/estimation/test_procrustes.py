@@ -6,13 +6,16 @@ import math
 
 import numpy as np
 import pytest
-from cvloc_ros.estimation.procrustes import from_matches, procrustes, ransac
-from cvloc_ros.types import Correspondences, Pose2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cvloc_ros.estimation.procrustes import from_matches, procrustes, ransac
+from cvloc_ros.types import Correspondences, Pose2
 
-def matches(truth: Pose2, rng: np.random.Generator, n: int = 60, noise_m: float = 0.2, wrong: int = 0) -> Correspondences:
+
+def matches(
+    truth: Pose2, rng: np.random.Generator, n: int = 60, noise_m: float = 0.2, wrong: int = 0
+) -> Correspondences:
     ground = rng.uniform(-20, 20, (n, 2))
     aerial = truth.apply(ground) + rng.normal(0, noise_m, (n, 2))
     aerial[:wrong] = rng.uniform(-60, 60, (wrong, 2))
@@ -59,6 +62,8 @@ def test_covariance_is_honest() -> None:
         truth = Pose2(*rng.uniform(-100, 100, 2), rng.uniform(-3, 3))
         estimate = from_matches(matches(truth, rng, n=40), rng)
         assert estimate is not None
-        delta = np.array([*(estimate.pose.xy - truth.xy), math.remainder(estimate.pose.yaw_rad - truth.yaw_rad, math.tau)])
+        delta = np.array(
+            [*(estimate.pose.xy - truth.xy), math.remainder(estimate.pose.yaw_rad - truth.yaw_rad, math.tau)]
+        )
         nees.append(delta @ np.linalg.solve(estimate.covariance, delta))
     assert np.mean(nees) == pytest.approx(3.0, abs=0.8)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from cvloc_ros.config import Config, merge
 from cvloc_ros.estimation.volume import from_volume
 from cvloc_ros.types import ScoreVolume

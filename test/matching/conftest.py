@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cvloc_ros.types import AerialPatch, F64, GroundGrid, GroundImage, GroundView, Pose2
+from cvloc_ros.types import F64, AerialPatch, GroundGrid, GroundImage, GroundView, Pose2
 
 
 class Overhead:
@@ -43,7 +43,9 @@ class World:
         row = (self.rgb.shape[0] / 2 - points[..., 1] / 0.1 - 0.5).astype(np.float32)
         return cv2.remap(self.rgb, column, row, cv2.INTER_LINEAR)
 
-    def patch(self, metres_per_px: float = 0.2, centre: tuple[float, float] = (0.0, 0.0), size: int = 600) -> AerialPatch:
+    def patch(
+        self, metres_per_px: float = 0.2, centre: tuple[float, float] = (0.0, 0.0), size: int = 600
+    ) -> AerialPatch:
         left, top = centre[0] - size * metres_per_px / 2, centre[1] + size * metres_per_px / 2
         map_from_px = np.array(
             [[metres_per_px, 0.0, left + metres_per_px / 2], [0.0, -metres_per_px, top - metres_per_px / 2]]

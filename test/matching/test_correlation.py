@@ -6,10 +6,11 @@ import math
 
 import pytest
 import torch
+
 from cvloc_ros.matching.correlation import correlate, fast_length, pool, rotate, spectra
 
 
-def direct(ground: torch.Tensor, weight: torch.Tensor, aerial: torch.Tensor, mask: torch.Tensor):  # noqa: ANN201
+def direct(ground: torch.Tensor, weight: torch.Tensor, aerial: torch.Tensor, mask: torch.Tensor):
     """The same by its definition: a cosine for every offset."""
     n = weight.shape[-1]
     rows, cols = mask.shape[0] - n + 1, mask.shape[1] - n + 1
@@ -65,7 +66,9 @@ def test_rotation_turns_raster_and_vectors_counter_clockwise(quarters: int) -> N
     raster[0, 3, 7] = 1.0  # right of the centre, pointing right
     turned, weight = rotate(raster, torch.ones(8, 8), torch.tensor([quarters * math.pi / 2]))
     row, column, vector = {0: (3, 7, (1, 0)), 1: (0, 3, (0, 1)), 2: (4, 0, (-1, 0)), 3: (7, 4, (0, -1))}[quarters]
-    torch.testing.assert_close(turned[0, :, row, column], torch.tensor(vector, dtype=torch.float32), atol=1e-5, rtol=0.0)
+    torch.testing.assert_close(
+        turned[0, :, row, column], torch.tensor(vector, dtype=torch.float32), atol=1e-5, rtol=0.0
+    )
     torch.testing.assert_close(weight[0], torch.ones(8, 8), atol=1e-5, rtol=0.0)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from cvloc_ros.matching.features import gradient_direction
 from cvloc_ros.matching.mosaic import MosaicBuilder, carry
 from cvloc_ros.types import GroundView, Pose2
@@ -26,7 +27,7 @@ def test_carry_moves_a_cell_where_its_point_goes(pose: Pose2) -> None:
     assert moved[:, row, column] == pytest.approx([math.cos(pose.yaw_rad), math.sin(pose.yaw_rad)], abs=0.03)
 
 
-def test_two_keyframes_join_without_a_seam(world, overhead, view: Callable[..., GroundView]) -> None:  # noqa: ANN001
+def test_two_keyframes_join_without_a_seam(world, overhead, view: Callable[..., GroundView]) -> None:
     project = overhead({1: THEN, 2: NOW})
     both, weight = MosaicBuilder(project, 15.0).build([view(2), view(1, NOW.inverse() @ THEN)], 0.2)
     alone, near = MosaicBuilder(project, 15.0).build([view(2)], 0.2)
@@ -38,7 +39,7 @@ def test_two_keyframes_join_without_a_seam(world, overhead, view: Callable[..., 
     assert weight.sum() > 1.15 * near.sum()
 
 
-def test_a_keyframe_is_projected_once(overhead, view: Callable[..., GroundView]) -> None:  # noqa: ANN001
+def test_a_keyframe_is_projected_once(overhead, view: Callable[..., GroundView]) -> None:
     project = overhead({1: THEN, 2: NOW})
     builder = MosaicBuilder(project, 10.0)
     builder.build([view(1)], 0.2)
@@ -46,7 +47,7 @@ def test_a_keyframe_is_projected_once(overhead, view: Callable[..., GroundView])
     builder.build([view(2), view(1, NOW.inverse() @ THEN)], 0.2)
 
 
-def test_features_ignore_brightness_and_contrast(world) -> None:  # noqa: ANN001
+def test_features_ignore_brightness_and_contrast(world) -> None:
     patch = world.patch(size=200)
     darker = (patch.rgb * 0.6 + 20).astype(np.uint8)
     a, trusted = gradient_direction(patch.rgb, patch.valid, 0.2)
@@ -57,7 +58,7 @@ def test_features_ignore_brightness_and_contrast(world) -> None:  # noqa: ANN001
     assert set(np.unique(trusted)) <= {0.0, 1.0}
 
 
-def test_features_are_zero_where_nothing_is_known(world) -> None:  # noqa: ANN001
+def test_features_are_zero_where_nothing_is_known(world) -> None:
     patch = world.patch(size=100)
     valid = patch.valid.copy()
     valid[:, :50] = False
