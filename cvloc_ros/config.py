@@ -184,7 +184,8 @@ class Tiles(_Section):
     """Where the aerial imagery comes from, and its cache."""
 
     source: str = param(
-    min_area_m2: float = param(25.0, "Least ground with imagery that is compared.", unit="m²", ge=1, le=10000)
+        "",
+        "Map: path of an .mbtiles, .tif or a tile folder (z/x/y), a file:// or http(s):// template with {z} {x} {y}, "
         "or provider:NAME of providers_file."
     )
     crs: str = param("", "CRS of a raster that carries none or a wrong one, such as EPSG:2994.")
