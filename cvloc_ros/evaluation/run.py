@@ -24,6 +24,7 @@ from cvloc_ros.evaluation.attempts import Attempt, Judged
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.feed import Feed
 from cvloc_ros.evaluation.gallery import Gallery
+from cvloc_ros.evaluation.map_notes import is_simulated, map_notes
 from cvloc_ros.evaluation.metrics import evaluate
 from cvloc_ros.evaluation.mosaic import PatchMosaic
 from cvloc_ros.evaluation.replay import Outcome, Part, play
@@ -159,13 +160,15 @@ def describe(
 ) -> dict[str, str]:
     """Return the conditions under which the numbers hold, for people."""
     config, imagery = session.config, session.aerial
-    datum = session.projection
+    datum, notes = session.projection, map_notes(config.tiles.source)
+    about = ". ".join(text.rstrip(".") for text in (notes.get("name", ""), notes.get("description", "")) if text)
+    about = about or (imagery.description if imagery else "")
     found = {
-        "bag": bag.path.name,
+        "bag": _title(bag.path),
         "recorded": _utc(kept[0].stamp_ns),
         "map": Path(config.tiles.source).name or config.tiles.source,
-        "map description": getattr(imagery, "description", ""),
-        "attribution": next((a.attribution for a in kept if a.attribution), getattr(imagery, "attribution", "")),
+        "map description": about,
+        "attribution": next((a.attribution for a in kept if a.attribution), imagery.attribution if imagery else ""),
         "truth": truth.source if truth else "none",
         "datum": f"{datum.latitude_deg:.7f}, {datum.longitude_deg:.7f} ({datum.kind})" if datum else "none",
         "gnss and map datum": f"{config.geo.gnss_datum} and {config.geo.map_datum or 'the same'}",
@@ -175,8 +178,7 @@ def describe(
         "version": cvloc_ros.__version__,
         "note": bag.custom.get("note", ""),
     }
-    words = " ".join([found["map description"], found["attribution"], *bag.custom, *bag.custom.values()]).lower()
-    if bag.custom.get("simulated", "").lower() in ("1", "true", "yes") or "simulat" in words:
+    if is_simulated(bag.custom) or is_simulated(notes):
         found["simulated"] = "This drive is simulated: no real camera, no real imagery."
     return {key: value for key, value in found.items() if value}
 
@@ -190,6 +192,12 @@ def hardware() -> str:
     except OSError:
         pass
     return f"{name}, {os.cpu_count()} cores"
+
+
+def _title(path: Path) -> str:
+    """Return the bag's name, with its folder where the name alone says little."""
+    path = path.resolve()
+    return f"{path.parent.name}/{path.name}" if path.stem in ("bag", "rosbag2", "drive", "recording") else path.name
 
 
 def _utc(stamp_ns: int) -> str:

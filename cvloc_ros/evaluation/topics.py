@@ -65,7 +65,14 @@ class Wiring:
 @dataclass(slots=True)
 class _Finder:
     bag: TopicSource
+    strict: bool = True
     notes: list[str] = field(default_factory=list)
+
+    def lacks(self, text: str) -> None:
+        """Raise or note that a topic is missing."""
+        if self.strict:
+            raise BagError(text)
+        self.notes.append(text)
 
     def choose(self, name: str, default: str, key: str, kind: str, skip: set[str], like: str) -> str:
         """Return the topic of one input: as configured, else the only (or best) one of its type."""
@@ -77,8 +84,8 @@ class _Finder:
         found = [t for t in self.bag.find(kind) if t.name not in skip and not TRUTH.search(t.name)]
         found = [t for t in found if not t.name.endswith("/datum") and "/cvloc/" not in t.name]
         if name != default:
-            msg = f"{key}: the bag has no topic {topic}; of type {kind} it has {_listed(found)}"
-            raise BagError(msg)
+            self.lacks(f"{key}: there is no topic {topic}; of type {kind} there is {_listed(found)}")
+            return ""
         best = max(found, key=lambda t: (t.name.rsplit("/", 1)[-1] == like, t.count, t.name), default=None)
         if best and len(found) > 1:
             self.notes.append(f"{best.name} is taken among {_listed(found)}; {key} chooses another")
@@ -86,24 +93,30 @@ class _Finder:
 
 
 def wire(
-    bag: TopicSource, config: Config, truth_topic: str = "", cameras: Mapping[str, Any] | None = None
+    bag: TopicSource, config: Config, truth_topic: str = "", cameras: Mapping[str, Any] | None = None, *,
+    strict: bool = True,
 ) -> Wiring:
     """Find the topics of all inputs; `cameras` overrides settings of the cameras that are found.
+
+    Without `strict` a missing topic becomes a note instead of an error.
 
     Raises:
         BagError: a topic that the configuration names is absent, or there is no camera at all.
         ConfigError: an override names an unknown camera or key.
     """
-    finder = _Finder(bag)
+    finder = _Finder(bag, strict)
     plain = Config()
     if config.cameras == plain.cameras:
         sections = find_cameras(bag)
-        config = parse({**config.model_dump(), "camera_names": list(sections), "cameras": sections})
+        if sections:
+            config = parse({**config.model_dump(), "camera_names": list(sections), "cameras": sections})
     if unknown := set(cameras or {}) - set(config.cameras):
         msg = f"cameras.{min(unknown)}: no such camera; found: {', '.join(config.cameras)}"
         raise ConfigError(msg)
     config = merge(config, {"cameras": dict(cameras or {})})
-    images, infos = _camera_topics(bag, config, finder.notes)
+    images, infos = _camera_topics(finder, config)
+    if strict and not images:
+        raise BagError(_no_camera(bag))
     inputs, default = config.inputs, plain.inputs
     truth = _truth_topic(bag, truth_topic)
     odom = finder.choose(inputs.odom_topic, default.odom_topic, "inputs.odom_topic", "Odometry", {truth}, "odom")
@@ -117,11 +130,7 @@ def wire(
 
 
 def find_cameras(bag: TopicSource) -> dict[str, dict[str, str]]:
-    """Return the camera sections for all image topics, named by the part of the path that tells them apart.
-
-    Raises:
-        BagError: there is no image topic.
-    """
+    """Return the camera sections for all image topics, named by the part of the path that tells them apart."""
     best: dict[str, Topic] = {}
     for topic in bag.find("Image", "CompressedImage"):
         if NO_CAMERA.search(topic.name):
@@ -129,10 +138,6 @@ def find_cameras(bag: TopicSource) -> dict[str, dict[str, str]]:
         base = _base(topic.name)
         if base not in best or _rank(topic) < _rank(best[base]):
             best[base] = topic
-    if not best:
-        listed = ", ".join(bag.topics) or "none"
-        msg = f"{bag.path}: no image topic (sensor_msgs/Image or CompressedImage); its topics: {listed}"
-        raise BagError(msg)
     sections = {}
     for base, name in _names(sorted(best)).items():
         topic = best[base]
@@ -157,21 +162,28 @@ def image_topic(camera: Camera) -> str:
     return topic if plain else topic + "/compressed"
 
 
-def _camera_topics(bag: TopicSource, config: Config, notes: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    images, infos = {}, {}
+def _no_camera(bag: TopicSource) -> str:
+    listed = ", ".join(bag.topics) or "none"
+    return f"{bag.path}: no image topic (sensor_msgs/Image or CompressedImage); its topics: {listed}"
+
+
+def _camera_topics(finder: _Finder, config: Config) -> tuple[dict[str, str], dict[str, str]]:
+    bag, images, infos = finder.bag, dict[str, str](), dict[str, str]()
+    if config.cameras == Config().cameras:
+        return images, infos
     for name in config.camera_names:
         camera = config.cameras[name]
         topic = image_topic(camera)
         if topic not in bag.topics:
-            msg = f"cameras.{name}: the bag has no topic {topic}; images are on " \
-                f"{_listed(bag.find('Image', 'CompressedImage'))}"
-            raise BagError(msg)
+            found = _listed(bag.find("Image", "CompressedImage"))
+            finder.lacks(f"cameras.{name}: there is no topic {topic}; images are on {found}")
+            continue
         images[topic] = name
         info = absolute(camera.camera_info_topic)
         if info in bag.topics:
             infos[info] = name
         elif camera.model != "equirectangular":
-            notes.append(f"camera {name}: no camera_info topic {info or 'is known'} in the bag")
+            finder.notes.append(f"camera {name}: no camera_info topic {info or 'is known'} in the bag")
     return images, infos
 
 
