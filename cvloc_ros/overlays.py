@@ -1,0 +1,270 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of one attempt that a person can judge: the map with the pose, the scores, the camera beside the map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cvloc_ros.types import F64, U8, AerialPatch, GroundView, LocalizationResult, Pose2, PoseEstimate
+
+SIZE_PX = 640
+GREEN, RED, BLUE, YELLOW, WHITE, BLACK = (40, 220, 60), (240, 50, 40), (70, 140, 255), (255, 210, 0), (255,) * 3, (0,) * 3
+ELLIPSE_SIGMA = 2.4477
+"""Radius that holds 95 % of a planar normal distribution."""
+
+REACH_M = 25.0
+"""Ground beyond this distance is left out of the view of the map through the camera."""
+
+LIKELY = 8.0
+"""Log-likelihood below the best down to which cells count as evidence."""
+
+
+def overlay(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
+    """Show the map with the pose; below it each current camera image and the map seen through that camera.
+
+    Where both show the same street, the pose is right. Returns RGB (height, size_px, 3).
+    """
+    rows = [aerial(result, size_px)]
+    shown = result.estimate or result.candidate
+    if shown is not None and result.patch is not None:
+        current = [view for view in result.views if view.stamp_ns == result.stamp_ns] or list(result.views[-1:])
+        rows += [_pair(view, result.patch, shown.pose, size_px) for view in current[:4]]
+    return np.vstack(rows)
+
+
+def aerial(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
+    """Show the map around the search window: window, prior and pose with 95 % ellipses. Returns RGB, square."""
+    patch = result.patch
+    if patch is None:
+        return _titled(np.full((size_px, size_px, 3), 40, np.uint8), result)
+    canvas = _Canvas.around(result, patch, size_px)
+    if result.window is not None:
+        centre, radius = result.window.centre, result.window.radius_m
+        canvas.outline(centre.xy + radius * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]), YELLOW)
+    if result.prior is not None:
+        canvas.estimate(result.prior.pose, result.prior.covariance, BLUE, with_yaw=result.prior.yaw_known)
+    shown = result.estimate or result.candidate
+    if shown is not None:
+        canvas.estimate(shown.pose, shown.covariance, GREEN if result.estimate else RED)
+    if result.matches is not None:
+        canvas.dots(result.matches.aerial, YELLOW)
+    canvas.scale_bar()
+    canvas.note(patch.attribution)
+    return _titled(canvas.rgb, result)
+
+
+def score(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
+    """Show the best log-likelihood over yaw for each place (bright is likely), and over places for each yaw below.
+
+    Returns RGB; grey where the matcher gives no scores.
+    """
+    volume = result.volume
+    if volume is None:
+        return _titled(np.full((size_px, size_px, 3), 40, np.uint8), result)
+    likelihood = _numpy(volume.log_likelihood)
+    finite = np.isfinite(likelihood)
+    best = likelihood[finite].max() if finite.any() else 0.0
+    places = np.where(finite.any(axis=0), np.max(likelihood, axis=0, initial=-np.inf), np.nan) - best
+    if volume.y_m[-1] > volume.y_m[0]:
+        places = places[::-1]
+    heat = cv2.resize(_heat(places), (size_px, size_px), interpolation=cv2.INTER_NEAREST)
+    canvas = _Canvas(heat, *_axes_affine(volume.x_m, volume.y_m, size_px))
+    if result.prior is not None:
+        canvas.estimate(result.prior.pose, result.prior.covariance, BLUE, with_yaw=result.prior.yaw_known)
+    shown = result.estimate or result.candidate
+    if shown is not None:
+        canvas.estimate(shown.pose, shown.covariance, GREEN if result.estimate else RED)
+    canvas.scale_bar()
+    per_yaw = np.max(np.where(finite, likelihood, -np.inf), axis=(1, 2)) - best
+    return np.vstack([_titled(canvas.rgb, result), _yaw_profile(volume.yaw_rad, per_yaw, size_px)])
+
+
+def evidence_points(result: LocalizationResult, limit: int = 4000) -> F64:
+    """Return points (N, 3) of the map, x, y (m) and weight 0..1: matched points, or the likeliest places."""
+    if result.matches is not None:
+        found = np.column_stack([result.matches.aerial, result.matches.weights])
+    elif result.volume is not None:
+        best = _numpy(result.volume.log_likelihood).max(axis=0)
+        top = best.max() if np.isfinite(best).any() else 0.0
+        row, column = np.nonzero(best > top - LIKELY)
+        found = np.column_stack(
+            [result.volume.x_m[column], result.volume.y_m[row], np.exp(best[row, column] - top)]
+        )
+    else:
+        return np.zeros((0, 3))
+    return found[np.argsort(-found[:, 2])[:limit]]
+
+
+def through_camera(view: GroundView, patch: AerialPatch, T_map_base: Pose2, width_px: int) -> tuple[U8, U8]:
+    """Return the camera image and the map as that camera would see it from a pose, both RGB `width_px` wide.
+
+    The ground is the plane z = 0 of base at the view's own stamp; what is not on it appears wrong, as it should.
+    """
+    model, scale = view.camera, width_px / view.camera.width
+    height_px = max(round(model.height * scale), 1)
+    columns, rows = np.meshgrid(np.arange(width_px), np.arange(height_px))
+    uv = np.stack([(columns + 0.5) / scale - 0.5, (rows + 0.5) / scale - 0.5], axis=-1)
+    rays = model.unproject(uv) @ view.T_base_camera[:3, :3].T
+    origin = view.T_base_camera[:3, 3]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = -origin[2] / rays[..., 2]
+        ground = origin[:2] + distance[..., None] * rays[..., :2]
+        near = (distance > 0) & (np.linalg.norm(ground, axis=-1) < REACH_M)
+    place = patch.px_from_map((T_map_base @ view.T_ref_base).apply(np.where(near[..., None], ground, 0.0)))
+    place = np.where(near[..., None], place, -10.0).astype(np.float32)
+    seen = cv2.remap(patch.rgb, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderValue=(40, 40, 40))
+    return cv2.resize(view.rgb, (width_px, height_px), interpolation=cv2.INTER_AREA), seen
+
+
+def _pair(view: GroundView, patch: AerialPatch, pose: Pose2, size_px: int) -> U8:
+    left, right = through_camera(view, patch, pose, size_px // 2)
+    pair = np.hstack([left, right])
+    if pair.shape[1] < size_px:
+        pair = cv2.copyMakeBorder(pair, 0, 0, 0, size_px - pair.shape[1], cv2.BORDER_CONSTANT)
+    _text(pair, f"{view.camera_name}: image | map from the pose", (6, pair.shape[0] - 8), 0.4)
+    return pair
+
+
+class _Canvas:
+    """A picture with the affine that takes map metres to its pixels."""
+
+    def __init__(self, rgb: U8, linear: F64, offset: F64) -> None:
+        self.rgb, self._linear, self._offset = np.ascontiguousarray(rgb), linear, offset
+
+    @classmethod
+    def around(cls, result: LocalizationResult, patch: AerialPatch, size_px: int) -> _Canvas:
+        """Cut the patch out around the window with a margin, north up."""
+        if result.window is not None:
+            centre, half = result.window.centre.xy, result.window.radius_m * 1.25 + 5.0
+        else:
+            rows, columns = patch.valid.shape
+            centre = patch.map_from_px @ [columns / 2, rows / 2, 1.0]
+            half = max(rows, columns) * patch.metres_per_px / 2
+        scale = size_px / (2 * half)
+        linear = np.array([[scale, 0.0], [0.0, -scale]])
+        offset = np.array([size_px / 2, size_px / 2]) - linear @ centre
+        to_canvas = np.column_stack([linear @ patch.map_from_px[:, :2], linear @ patch.map_from_px[:, 2] + offset])
+        shown = np.where(patch.valid[..., None], patch.rgb, np.uint8(40))
+        flags = cv2.INTER_AREA if scale * patch.metres_per_px < 1 else cv2.INTER_LINEAR
+        rgb = cv2.warpAffine(shown, to_canvas, (size_px, size_px), flags=flags, borderValue=(40, 40, 40))
+        return cls(rgb, linear, offset)
+
+    def pixels(self, points: F64) -> F64:
+        """Take map points (..., 2) to pixels."""
+        return np.asarray(points) @ self._linear.T + self._offset
+
+    def outline(self, points: F64, colour: Sequence[int], thickness: int = 1) -> None:
+        """Draw a line through map points."""
+        corners = np.round(self.pixels(points) * 16).astype(np.int32)
+        cv2.polylines(self.rgb, [corners], False, colour, thickness, cv2.LINE_AA, 4)
+
+    def dots(self, points: F64, colour: Sequence[int]) -> None:
+        """Draw small dots at map points."""
+        for x, y in self.pixels(points)[:500]:
+            cv2.circle(self.rgb, (round(x), round(y)), 1, colour, -1)
+
+    def estimate(self, pose: Pose2, covariance: F64, colour: Sequence[int], *, with_yaw: bool = True) -> None:
+        """Draw the 95 % ellipse of a position and, where the yaw is known, an arrow with its 95 % fan."""
+        values, vectors = np.linalg.eigh(covariance[:2, :2])
+        angle = np.linspace(0, math.tau, 64)
+        axes = vectors * (ELLIPSE_SIGMA * np.sqrt(np.clip(values, 0, 1e6)))
+        self.outline(pose.xy + np.stack([np.cos(angle), np.sin(angle)], axis=-1) @ axes.T, colour, 2)
+        length = 40 / self._linear[0, 0]
+        if not with_yaw:
+            return
+        spread = min(1.96 * math.sqrt(max(covariance[2, 2], 0.0)), math.pi)
+        for turn in (-spread, spread):
+            self.outline(np.stack([pose.xy, _ahead(pose, length, turn)]), colour)
+        start, tip = (tuple(int(round(v)) for v in self.pixels(p)) for p in (pose.xy, _ahead(pose, length)))
+        cv2.arrowedLine(self.rgb, start, tip, colour, 2, cv2.LINE_AA, tipLength=0.3)
+
+    def scale_bar(self) -> None:
+        """Draw a bar of a round length into the lower left corner."""
+        room_m = 0.25 * self.rgb.shape[1] / self._linear[0, 0]
+        length = max((s for s in (0.5, 1, 2, 5, 10, 20, 50, 100, 200) if s <= room_m), default=0.1)
+        y, end = self.rgb.shape[0] - 12, 12 + round(length * self._linear[0, 0])
+        cv2.line(self.rgb, (12, y), (end, y), WHITE, 3)
+        _text(self.rgb, f"{length:g} m", (12, y - 8))
+
+    def note(self, text: str) -> None:
+        """Write the attribution into the lower right corner."""
+        (width, _), _ = cv2.getTextSize(_ascii(text), cv2.FONT_HERSHEY_SIMPLEX, 0.35, 1)
+        _text(self.rgb, text, (max(self.rgb.shape[1] - width - 6, 80), self.rgb.shape[0] - 6), 0.35)
+
+
+def _ahead(pose: Pose2, length_m: float, turn_rad: float = 0.0) -> F64:
+    yaw = pose.yaw_rad + turn_rad
+    return pose.xy + length_m * np.array([math.cos(yaw), math.sin(yaw)])
+
+
+def _titled(rgb: U8, result: LocalizationResult) -> U8:
+    colour = GREEN if result.estimate is not None else RED
+    cv2.rectangle(rgb, (0, 0), (rgb.shape[1], 40), BLACK, -1)
+    _text(rgb, f"{result.status.value}  {_numbers(result.estimate or result.candidate)}", (6, 16), 0.5, colour)
+    _text(rgb, " ".join(result.reasons) or "yellow window, blue prior, green/red pose; ellipses 95 %", (6, 34), 0.38)
+    return rgb
+
+
+def _numbers(estimate: PoseEstimate | None) -> str:
+    if estimate is None:
+        return ""
+    sigma_m = math.sqrt(max(np.linalg.eigvalsh(estimate.covariance[:2, :2]).max(), 0.0))
+    sigma_deg = math.degrees(math.sqrt(max(estimate.covariance[2, 2], 0.0)))
+    pose = estimate.pose
+    return (
+        f"x {pose.x_m:.2f} y {pose.y_m:.2f} m  yaw {math.degrees(pose.yaw_rad):.1f} deg  "
+        f"sigma {sigma_m:.2f} m {sigma_deg:.1f} deg  score {estimate.score:.2f}"
+    )
+
+
+def _text(rgb: U8, text: str, at: tuple[int, int], size: float = 0.45, colour: Sequence[int] = WHITE) -> None:
+    for shade, width in ((BLACK, 3), (colour, 1)):
+        cv2.putText(rgb, _ascii(text), at, cv2.FONT_HERSHEY_SIMPLEX, size, shade, width, cv2.LINE_AA)
+
+
+def _ascii(text: str) -> str:
+    """OpenCV's fonts know ASCII only."""
+    return text.replace("©", "(c)").encode("ascii", "replace").decode()
+
+
+def _numpy(tensor: Any) -> F64:
+    """Take a tensor (of any device) or an array to a double array, without importing torch."""
+    on_host = tensor.detach().cpu().numpy() if hasattr(tensor, "detach") else tensor
+    return np.asarray(on_host, dtype=np.float64)
+
+
+def _heat(values: F64) -> U8:
+    """Colour log-likelihoods relative to the best (0); NaN and -inf become grey."""
+    shown = np.clip(1.0 + np.where(np.isfinite(values), values, -np.inf) / LIKELY / 2, 0.0, 1.0)
+    colours = cv2.applyColorMap((shown * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[..., ::-1]
+    return np.where(np.isfinite(values)[..., None], colours, np.uint8(40))
+
+
+def _axes_affine(x_m: F64, y_m: F64, size_px: int) -> tuple[F64, F64]:
+    step_x, step_y = _step(x_m), _step(y_m)
+    scale = np.array([size_px / (len(x_m) * step_x), -size_px / (len(y_m) * step_y)])
+    corner = np.array([min(x_m) - step_x / 2, max(y_m) + step_y / 2])
+    return np.diag(scale), -scale * corner
+
+
+def _step(axis: F64) -> float:
+    return float(abs(axis[-1] - axis[0])) / (len(axis) - 1) if len(axis) > 1 else 1.0
+
+
+def _yaw_profile(yaw_rad: F64, values: F64, width_px: int, height_px: int = 90) -> U8:
+    strip = np.full((height_px, width_px, 3), 20, np.uint8)
+    level = np.clip(1.0 + np.where(np.isfinite(values), values, -np.inf) / LIKELY / 2, 0.0, 1.0)
+    x = np.linspace(10, width_px - 10, len(level))
+    y = height_px - 20 - level * (height_px - 40)
+    cv2.polylines(strip, [np.stack([x, y], axis=-1).round().astype(np.int32)], False, YELLOW, 1, cv2.LINE_AA)
+    ends: Iterable[float] = (math.degrees(yaw_rad[0]), math.degrees(yaw_rad[-1]))
+    first, last = (f"{value:.1f} deg" for value in ends)
+    _text(strip, f"yaw {first}", (6, height_px - 4), 0.38)
+    _text(strip, last, (width_px - 80, height_px - 4), 0.38)
+    return strip

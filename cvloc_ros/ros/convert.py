@@ -1,0 +1,174 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From core values to messages. NumPy scalars are turned into Python's: unchecked messages corrupt them silently."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Point32, PolygonStamped, Pose, PoseWithCovarianceStamped, Quaternion, TransformStamped
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import NavSatFix, NavSatStatus, PointCloud2, PointField
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from cvloc_ros.geo import se2
+from cvloc_ros.geo.projection import Projection
+from cvloc_ros.messages import PLANAR
+from cvloc_ros.ros import compat
+from cvloc_ros.types import F64, LocalizationResult, Pose2, PoseEstimate, SearchWindow, Status
+
+UNOBSERVED = 1e6
+"""Variance of z, roll and pitch: "unknown" for a filter, and a warning there if they are fused by mistake."""
+
+ELLIPSE_SIGMA = 2.4477
+"""Radius that holds 95 % of a planar normal distribution."""
+
+
+def time_message(stamp_ns: int) -> Time:
+    """Convert nanoseconds; negative stamps become 0, which messages cannot go below."""
+    seconds, nanoseconds = divmod(max(int(stamp_ns), 0), 1_000_000_000)
+    return Time(sec=seconds, nanosec=nanoseconds)
+
+
+def header(stamp_ns: int, frame_id: str) -> Header:
+    """Make a header."""
+    return Header(stamp=time_message(stamp_ns), frame_id=frame_id)
+
+
+def pose_message(pose: Pose2) -> Pose:
+    """Convert a planar pose; z = 0."""
+    return Pose(position=Point(x=float(pose.x_m), y=float(pose.y_m), z=0.0), orientation=quaternion(pose.yaw_rad))
+
+
+def quaternion(yaw_rad: float) -> Quaternion:
+    """Make a rotation about z."""
+    x, y, z, w = compat.quaternion_from_euler(0.0, 0.0, float(yaw_rad))
+    return Quaternion(x=float(x), y=float(y), z=float(z), w=float(w))
+
+
+def covariance_36(covariance: F64) -> list[float]:
+    """Lay the planar covariance (3, 3) out in 6x6; z, roll and pitch unobserved, their cross terms exactly zero."""
+    full = np.zeros((6, 6))
+    full[np.ix_(PLANAR, PLANAR)] = (covariance + covariance.T) / 2
+    for index in (2, 3, 4):
+        full[index, index] = UNOBSERVED
+    return [float(value) for value in full.ravel()]
+
+
+def pose_with_covariance(estimate: PoseEstimate, stamp_ns: int, frame_id: str) -> PoseWithCovarianceStamped:
+    """Make the message that filters fuse."""
+    result = PoseWithCovarianceStamped(header=header(stamp_ns, frame_id))
+    result.pose.pose = pose_message(estimate.pose)
+    result.pose.covariance = covariance_36(estimate.covariance)
+    return result
+
+
+def odometry(estimate: PoseEstimate, stamp_ns: int, frame_id: str, child_frame_id: str) -> Odometry:
+    """Make the same as Odometry in the map; its twist is unobserved."""
+    result = Odometry(header=header(stamp_ns, frame_id), child_frame_id=child_frame_id)
+    result.pose.pose = pose_message(estimate.pose)
+    result.pose.covariance = covariance_36(estimate.covariance)
+    result.twist.covariance = [float(value) for value in (np.eye(6) * UNOBSERVED).ravel()]
+    return result
+
+
+def fix(estimate: PoseEstimate, stamp_ns: int, frame_id: str, projection: Projection) -> NavSatFix:
+    """Make a position on the Earth with its east-north covariance; the altitude is unknown (NaN).
+
+    Raises:
+        GeoError: the pose lies outside the projection.
+    """
+    lat, lon = projection.to_geodetic(estimate.pose.xy)
+    turn = Pose2(0.0, 0.0, -projection.yaw_of_east(estimate.pose.xy))
+    J = turn.apply(np.eye(2)).T
+    covariance = np.diag([0.0, 0.0, UNOBSERVED])
+    covariance[:2, :2] = J @ estimate.covariance[:2, :2] @ J.T
+    return NavSatFix(
+        header=header(stamp_ns, frame_id),
+        status=NavSatStatus(status=NavSatStatus.STATUS_FIX, service=0),
+        latitude=float(lat), longitude=float(lon), altitude=math.nan,
+        position_covariance=[float(value) for value in covariance.ravel()],
+        position_covariance_type=NavSatFix.COVARIANCE_TYPE_KNOWN,
+    )  # fmt: skip
+
+
+def datum(projection: Projection, stamp_ns: int, frame_id: str) -> NavSatFix:
+    """Make the origin of the map; covariance unknown, as it is a definition."""
+    return NavSatFix(
+        header=header(stamp_ns, frame_id),
+        status=NavSatStatus(status=NavSatStatus.STATUS_FIX, service=0),
+        latitude=float(projection.latitude_deg), longitude=float(projection.longitude_deg), altitude=0.0,
+    )  # fmt: skip
+
+
+def transform(T_parent_child: Pose2, stamp_ns: int, parent: str, child: str) -> TransformStamped:
+    """Make a planar transform."""
+    result = TransformStamped(header=header(stamp_ns, parent), child_frame_id=child)
+    result.transform.translation.x = float(T_parent_child.x_m)
+    result.transform.translation.y = float(T_parent_child.y_m)
+    result.transform.rotation = quaternion(T_parent_child.yaw_rad)
+    return result
+
+
+def search_window(window: SearchWindow, stamp_ns: int, frame_id: str) -> PolygonStamped:
+    """Make the square that was searched."""
+    result = PolygonStamped(header=header(stamp_ns, frame_id))
+    for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+        x, y = window.centre.x_m + sx * window.radius_m, window.centre.y_m + sy * window.radius_m
+        result.polygon.points.append(Point32(x=float(x), y=float(y), z=0.0))
+    return result
+
+
+def ellipse_points(pose: Pose2, covariance: F64, sigma: float = ELLIPSE_SIGMA, count: int = 48) -> F64:
+    """Return the closed outline (count + 1, 2) of the position ellipse, in metres of the map."""
+    values, vectors = np.linalg.eigh(covariance[:2, :2])
+    angle = np.linspace(0, math.tau, count + 1)
+    circle = np.stack([np.cos(angle), np.sin(angle)])
+    return pose.xy + sigma * (vectors @ (np.sqrt(np.maximum(values, 0))[:, None] * circle)).T
+
+
+def markers(estimate: PoseEstimate, stamp_ns: int, frame_id: str, *, accepted: bool) -> MarkerArray:
+    """Make the 95 % ellipse of the position and an arrow along the yaw: green if published, red if refused."""
+    colour = ColorRGBA(r=0.1, g=0.8, b=0.2, a=1.0) if accepted else ColorRGBA(r=0.9, g=0.1, b=0.1, a=1.0)
+    outline = Marker(header=header(stamp_ns, frame_id), ns="ellipse", id=0, type=Marker.LINE_STRIP, color=colour)
+    outline.pose.orientation.w = 1.0
+    outline.scale.x = 0.08
+    outline.points = _points(ellipse_points(estimate.pose, estimate.covariance))
+    arrow = Marker(header=header(stamp_ns, frame_id), ns="pose", id=0, type=Marker.ARROW, color=colour)
+    arrow.pose = pose_message(estimate.pose)
+    arrow.scale.x, arrow.scale.y, arrow.scale.z = 3.0, 0.4, 0.4
+    return MarkerArray(markers=[outline, arrow])
+
+
+def _points(xy: F64) -> list[Point]:
+    return [Point(x=float(x), y=float(y), z=0.0) for x, y in xy]
+
+
+def cloud(points: F64, names: Sequence[str], stamp_ns: int, frame_id: str) -> PointCloud2:
+    """Make a cloud of single-precision points (N, number of names)."""
+    fields = [
+        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1) for index, name in enumerate(names)
+    ]
+    return compat.create_cloud(header(stamp_ns, frame_id), fields, np.asarray(points, dtype=np.float32))
+
+
+def innovation_sigma(result: LocalizationResult) -> float:
+    """Distance of the estimate (or the refused candidate) to the prior in sigma of both; NaN where there are none."""
+    estimate, prior = result.estimate or result.candidate, result.prior
+    if estimate is None or prior is None:
+        return math.nan
+    return se2.mahalanobis(
+        estimate.pose, prior.pose, prior.covariance + estimate.covariance, use_yaw=prior.yaw_known
+    )
+
+
+def refused(result: LocalizationResult, fault: str) -> LocalizationResult:
+    """Turn an accepted result into an error, its estimate into a candidate."""
+    return dataclasses.replace(
+        result, status=Status.ERROR, reasons=(*result.reasons, fault), estimate=None, candidate=result.estimate
+    )

@@ -1,0 +1,76 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's image subscription. Its reliability follows what the publishers offer.
+
+Fast DDS loses most raw images on best effort with its default buffers, and a reliable reader never matches a
+best-effort writer; so neither can be fixed beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+from cvloc_ros.config import Camera
+from cvloc_ros.ros.compat import SubscriptionEventCallbacks
+from cvloc_ros.ros.health import Health
+
+
+class ImageFeed:
+    """Subscribes best effort while no publisher is known, reliable when every publisher offers that."""
+
+    def __init__(self, node: Node, name: str, camera: Camera, on_image: Callable[[Any], None], health: Health) -> None:
+        """Subscribe; call `adapt` from time to time."""
+        self._node, self._name, self._on_image, self._health = node, name, on_image, health
+        self._type = CompressedImage if camera.transport == "compressed" else Image
+        suffix = "/compressed" if camera.transport == "compressed" else ""
+        # Remap rules match the full name, so a rule for the image topic must be applied before the suffix is added.
+        self.topic = node.resolve_topic_name(camera.image_topic) + suffix
+        self.reliable = False
+        self._subscription = self._subscribe()
+
+    def adapt(self) -> None:
+        """Look at the publishers and subscribe again if they offer another reliability."""
+        offers = self._node.get_publishers_info_by_topic(self.topic)
+        wanted = f"sensor_msgs/msg/{self._type.__name__}"
+        others = sorted({offer.topic_type for offer in offers} - {wanted})
+        hint = f"topic {self.topic} carries {', '.join(others)}, expected {wanted}: set cameras.{self._name}.transport"
+        if self._health.trouble(f"{self.topic} type", hint if others else ""):
+            self._node.get_logger().error(hint)
+        levels = {offer.qos_profile.reliability for offer in offers if offer.topic_type == wanted}
+        if levels and (reliable := levels == {ReliabilityPolicy.RELIABLE}) != self.reliable:
+            self.close()
+            self.reliable = reliable
+            self._subscription = self._subscribe()
+            self._node.get_logger().info(f"{self.topic}: reading {'reliable' if reliable else 'best effort'}")
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._node.destroy_subscription(self._subscription)
+
+    def _subscribe(self) -> Subscription:
+        reliability = ReliabilityPolicy.RELIABLE if self.reliable else ReliabilityPolicy.BEST_EFFORT
+        qos = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
+        self._health.trouble(f"{self.topic} QoS", "")
+        events = qos_events(self._node, self.topic, self._health)
+        return self._node.create_subscription(self._type, self.topic, self._on_image, qos, event_callbacks=events)
+
+
+def qos_events(node: Node, topic: str, health: Health) -> SubscriptionEventCallbacks:
+    """Report publishers on a topic that cannot be heard, with the remedy."""
+
+    def incompatible(event: Any) -> None:
+        policy = str(event.last_policy_kind).rsplit(".", maxsplit=1)[-1].lower()
+        text = (
+            f"{topic}: {event.total_count} publisher(s) offer a QoS that cannot be read ({policy}); "
+            f"see `ros2 topic info -v {topic}` and let them offer the {policy} asked for there"
+        )
+        if health.trouble(f"{topic} QoS", text):
+            node.get_logger().error(text)
+
+    return SubscriptionEventCallbacks(incompatible_qos=incompatible)

@@ -1,0 +1,45 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The executable `localizer`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+from cvloc_ros.config import Config
+from cvloc_ros.ros.node import CvlocNode
+from cvloc_ros.session import Session
+
+
+def main(args: Sequence[str] | None = None, open_session: Callable[[Config], Session] = Session.open) -> int:
+    """Run the node until it is interrupted; return 1 where it could not start."""
+    code = 0
+    node = None
+    try:
+        rclpy.init(args=None if args is None else list(args))
+        node = CvlocNode(open_session=open_session)
+        # Faulty parameters hide the true value; the fault is then shown by configure.
+        if (node.parameters.faults or node.parameters.current.autostart) and not node.start():
+            code = 1
+        else:
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        # Ctrl-C under ros2 launch arrives twice; the second one must not land in the clean-up.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

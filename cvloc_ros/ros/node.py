@@ -1,0 +1,258 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The lifecycle node `cvloc`: topics in, `Session` in the middle, topics out.
+
+A frame's way: `Inputs.on_image` -> slot -> `Worker` -> `Session.localize` -> `Outputs.publish`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
+
+from cvloc_ros.buffers import NewestSlot
+from cvloc_ros.config import Config
+from cvloc_ros.errors import ConfigError, CvlocError
+from cvloc_ros.ros import diagnostics
+from cvloc_ros.ros.health import Health
+from cvloc_ros.ros.image_sets import ImageSet
+from cvloc_ros.ros.inputs import Inputs
+from cvloc_ros.ros.outputs import Outputs
+from cvloc_ros.ros.params import Parameters
+from cvloc_ros.ros.prefetch import Prefetch
+from cvloc_ros.ros.services import Services
+from cvloc_ros.ros.tf import TfInput, TfOutput
+from cvloc_ros.ros.worker import Worker
+from cvloc_ros.session import Session
+from cvloc_ros.types import LocalizationResult, Status
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+DIAGNOSTICS_PERIOD_S = 1.0
+STEADY = ClockType.STEADY_TIME
+
+
+class CvlocNode(LifecycleNode):
+    """Managed node. configure opens map and matcher, activate opens the taps; each has its exact opposite."""
+
+    def __init__(self, *, open_session: Callable[[Config], Session] = Session.open, **node_options: Any) -> None:
+        """Declare the parameters; `open_session` makes the session of a configuration."""
+        super().__init__("cvloc", **node_options)
+        self._open_session = open_session
+        self.parameters = Parameters(self)
+        self.health = Health()
+        self.enabled = True
+        self.triggered = False
+        self._session: Session | None = None
+        self._outputs: Outputs | None = None
+        self._tf_output: TfOutput | None = None
+        self._prefetch: Prefetch | None = None
+        self._offered: Services | None = None
+        self._inputs: Inputs | None = None
+        self._tf_input: TfInput | None = None
+        self._worker: Worker | None = None
+        self._slot: NewestSlot[ImageSet] = NewestSlot()
+        self._dropped_before = 0
+        self._failure = ""
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=Clock(clock_type=STEADY))
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1_000_000), on_clock_change=False)
+        self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._on_time_jump)
+
+    # --- lifecycle
+
+    def start(self) -> bool:
+        """Configure and activate; False, with the reason logged, where one of them fails."""
+        return self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Check the parameters, open map and matcher and warm up."""
+        return self._transition("configure", self._configure, lambda: super(CvlocNode, self).on_configure(state))
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the taps: publishers, worker, subscriptions."""
+        return self._transition("activate", lambda: super(CvlocNode, self).on_activate(state), self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the taps; map and matcher stay."""
+        return self._transition("deactivate", self._deactivate, lambda: super(CvlocNode, self).on_deactivate(state))
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free map, matcher and device."""
+        return self._transition("cleanup", self._cleanup, lambda: super(CvlocNode, self).on_cleanup(state))
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Do what deactivate and cleanup do, from any state."""
+        return self._transition("shutdown", self.release, lambda: super(CvlocNode, self).on_shutdown(state))
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything after a fault in a transition, so that configure can be tried again."""
+        return self._transition("error handling", self.release, lambda: super(CvlocNode, self).on_error(state))
+
+    def release(self) -> None:
+        """Stop the worker and free everything; harmless when there is nothing to free."""
+        self._deactivate()
+        self._cleanup()
+
+    def destroy_node(self) -> None:
+        """Free everything, then destroy the node."""
+        self.release()
+        self._jump_handle.unregister()
+        super().destroy_node()
+
+    def _transition(self, name: str, *steps: Callable[[], Any]) -> TransitionCallbackReturn:
+        """Run the steps; rclpy would swallow an exception of a transition without a word."""
+        try:
+            for step in steps:
+                if step() not in (None, SUCCESS):
+                    return FAILURE
+        except CvlocError as err:
+            self._failure = f"{name} failed: {err}"
+            self.get_logger().error(self._failure)
+        except Exception as err:  # noqa: BLE001  shown, and answered with FAILURE
+            self._failure = f"{name} failed: {type(err).__name__}: {err}"
+            self.get_logger().error(f"{name} failed:\n{traceback.format_exc()}")
+        else:
+            self._failure = ""
+            return SUCCESS
+        if name == "configure":
+            self._cleanup()
+        elif name == "activate":
+            self._deactivate()
+        return FAILURE
+
+    def _configure(self) -> None:
+        config = self.parameters.current
+        if config.prior.source == "tf" and config.output.tf_mode != "none":
+            msg = f"prior.source tf with output.tf_mode {config.output.tf_mode}: the node would search where it says " \
+                  "it is; set output.tf_mode to none"
+            raise ConfigError(msg)
+        self._session = self._open_session(config)
+        seconds = self._session.warm_up()
+        self.get_logger().info(f"map and matcher {config.matcher.name} are open; warm-up took {seconds:.2f} s")
+        self._tf_output = TfOutput(self, config, self._session, self.health)
+        self._outputs = Outputs(
+            self, lambda: self.parameters.current, self._session, self._tf_output, self.health, lambda: self.dropped
+        )
+        self._prefetch = Prefetch(self._session)
+        self._offered = Services(self)
+
+    def _activate(self) -> None:
+        config, session, outputs = self.parameters.current, self._session, self._outputs
+        if session is None or outputs is None or self._tf_output is None:
+            msg = "activate before configure"
+            raise RuntimeError(msg)
+        outputs.publish_datum()
+        self._slot = NewestSlot()
+        self._worker = Worker(
+            session, self._slot, lambda: self.parameters.current, lambda: self.get_clock().now().nanoseconds,
+            self._publish, self._cleared, self.get_logger(),
+        )  # fmt: skip
+        self._worker.start()
+        self._tf_input = TfInput(self, config, session, self._tf_output, self.health)
+        self._inputs = Inputs(
+            self, config, session, self._slot, self.health, self._worker.report, self.on_clock_jump
+        )
+        self._inputs.wanted = lambda: self.enabled or self.triggered
+
+    def _deactivate(self) -> None:
+        for part in (self._inputs, self._tf_input):
+            if part is not None:
+                part.close()
+        if self._worker is not None:
+            self._worker.stop()
+            self._dropped_before += self._slot.dropped
+        if self._tf_output is not None:
+            self._tf_output.clear()
+        self._inputs = self._tf_input = self._worker = None
+
+    def _cleanup(self) -> None:
+        for part in (self._offered, self._prefetch, self._outputs, self._tf_output, self._session):
+            if part is not None:
+                part.close()
+        self._offered = self._prefetch = self._outputs = self._tf_output = self._session = None
+
+    # --- between executor and worker
+
+    @property
+    def dropped(self) -> int:
+        """Images that newer ones replaced before they were looked at, since the node started."""
+        return self._dropped_before + (self._slot.dropped if self._worker is not None else 0)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether images are being taken."""
+        return self._worker is not None
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Pause or go on; pausing is said once on ~/status."""
+        if self.enabled and not enabled and self._worker is not None:
+            now_ns = self.get_clock().now().nanoseconds
+            self._worker.report(LocalizationResult(Status.DISABLED, now_ns, ("paused by the service ~/enable",)))
+        self.enabled = enabled
+
+    def request_reset(self) -> None:
+        """Forget history, keyframes and own poses before the next attempt."""
+        if self._worker is not None and self._worker.request_reset() and self._inputs is not None:
+            self._inputs.clear()
+
+    def start_prefetch(self) -> tuple[bool, str]:
+        """Fetch tiles around the vehicle in the background."""
+        return (False, "not configured") if self._prefetch is None else self._prefetch.start()
+
+    def on_clock_jump(self, text: str) -> None:
+        """Clear slot, buffers and history: the clock or the stamps went back."""
+        if self._worker is None or not self._worker.request_reset():
+            return
+        if self._inputs is not None:
+            self._inputs.clear()
+        self.health.jump(text)
+        self.get_logger().warning(f"{text}: history cleared")
+
+    def _on_time_jump(self, jump: Any) -> None:
+        delta_s = jump["delta"] * 1e-9 if isinstance(jump, dict) else jump.delta.nanoseconds * 1e-9
+        self.on_clock_jump(f"the clock went back by {-delta_s:.1f} s")
+
+    def _cleared(self) -> None:
+        """Let the outputs start afresh; runs in the worker after the session's reset."""
+        if self._outputs is not None and self._tf_output is not None:
+            self._outputs.clear()
+            self._tf_output.clear()
+
+    def _publish(self, result: LocalizationResult) -> None:
+        if result.estimate is not None or result.candidate is not None:
+            self.triggered = False
+        if self._outputs is not None and self.context.ok():
+            self._outputs.publish(result)
+
+    # --- diagnostics
+
+    def publish_diagnostics(self) -> None:
+        """Publish the state on /diagnostics; called every second of wall time in any state."""
+        message = DiagnosticArray()
+        message.header.stamp = self.get_clock().now().to_msg()
+        config = None if self._session is None else self.parameters.current
+        name = self.get_fully_qualified_name().lstrip("/")
+        message.status = diagnostics.statuses(name, config, self.health.snapshot(), self._situation(config))
+        self._diagnostics.publish(message)
+
+    def _situation(self, config: Config | None) -> diagnostics.Situation:
+        inputs, states = self._inputs, {True: "active", False: "inactive" if config is not None else "unconfigured"}
+        feeds = {} if inputs is None or config is None else dict(zip(config.cameras, inputs.feeds, strict=True))
+        return diagnostics.Situation(
+            state=states[self.is_active],
+            enabled=self.enabled,
+            device=str(getattr(self._session, "device", config.matcher.device if config is not None else "")),
+            dropped_images=self.dropped,
+            incomplete_sets=0 if inputs is None else inputs.incomplete_sets,
+            image_topics={name: feed.topic for name, feed in feeds.items()},
+            reliability={name: "reliable" if feed.reliable else "best_effort" for name, feed in feeds.items()},
+            prefetch="" if self._prefetch is None else self._prefetch.state,
+            failure=self._failure,
+        )

@@ -1,0 +1,57 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The executable as a process: start, stop, exit codes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import rclpy
+from rig import wait_for
+
+SCRIPT = Path(__file__).with_name("fake_localizer.py")
+GOOD = ["-p", "geo.datum:=[47.0, 8.0, 0.0]", "-p", "tiles.source:=stripes"]
+
+
+def launch(namespace: str, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, str(SCRIPT), "--ros-args", "-r", f"__ns:=/{namespace}", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.02])
+def test_second_sigint_during_shutdown_does_no_harm(pause_s):
+    name = f"stop{round(pause_s * 100)}"
+    process = launch(name, *GOOD)
+    watcher = rclpy.create_node("watcher")
+    try:
+        wait_for(lambda: watcher.count_subscribers(f"/{name}/image"), what="the process's subscription")
+        process.send_signal(signal.SIGINT)
+        time.sleep(pause_s)
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=15)[0]
+    finally:
+        process.kill()
+        watcher.destroy_node()
+    assert "Traceback" not in output
+    assert process.returncode == 0, output
+
+
+def test_unknown_parameter_ends_the_process_with_an_error():
+    process = launch("bad", *GOOD, "-p", "tiles.sauce:=x", "-p", "search.sigma_factor:=99.0")
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == 1
+    assert "did you mean tiles.source?" in output
+    assert "search.sigma_factor = 99.0" in output
+    assert "Traceback" not in output
+
+
+def test_missing_cuda_ends_the_process_with_an_error():
+    process = launch("gpu", *GOOD, "-p", "matcher.device:=cuda")
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == 1
+    assert "CUDA" in output

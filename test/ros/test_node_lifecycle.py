@@ -1,0 +1,155 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Transitions: what each opens its opposite closes, and a fault in one is told and answered with FAILURE."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from fake_session import FakeSession
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.lifecycle import TransitionCallbackReturn
+from rig import stamp_now, wait_for
+
+from cvloc_ros.errors import TileSourceError
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+def label(made) -> str:
+    return made.node._state_machine.current_state[1]
+
+
+def topics(node) -> set[str]:
+    return {item.topic_name for item in [*node.publishers, *node.subscriptions]}
+
+
+def test_whole_round_twice_leaves_nothing_behind(rig):
+    made = rig(start=False)
+    node = made.node
+    bare, threads = topics(node), threading.active_count()
+    timers, services = len(list(node.timers)), len(list(node.services))
+    for _ in range(2):
+        assert node.trigger_configure() == SUCCESS
+        configured = topics(node)
+        assert node.trigger_activate() == SUCCESS
+        assert label(made) == "active"
+        assert f"/{made.namespace}/image" in topics(node)
+        assert node.trigger_deactivate() == SUCCESS
+        assert topics(node) == configured
+        assert node.trigger_cleanup() == SUCCESS
+        assert topics(node) == bare
+        assert made.session.closed
+    assert threading.active_count() == threads
+    assert (len(list(node.timers)), len(list(node.services))) == (timers, services)
+    assert len(made.sessions) == 2
+
+
+def test_localizes_again_after_deactivate_and_activate(rig):
+    made = rig()
+    made.listen("~/pose", PoseWithCovarianceStamped)
+    made.ready_to_drive()
+    made.send_image(stamp_now())
+    made.wait("~/pose")
+    assert made.node.trigger_deactivate() == SUCCESS
+    assert made.node.trigger_activate() == SUCCESS
+    made.ready_to_drive()
+    made.send_image(stamp_now())
+    made.wait("~/pose", 2)
+
+
+def test_shutdown_from_active_frees_everything(rig):
+    made = rig()
+    assert made.node.trigger_shutdown() == SUCCESS
+    assert label(made) == "finalized"
+    assert made.session.closed
+
+
+def test_error_of_the_map_fails_configure_with_its_message(rig):
+    def closed_map(config):
+        raise TileSourceError("map.mbtiles does not exist; set tiles.source")
+
+    made = rig(start=False, session=closed_map)
+    assert made.node.trigger_configure() == FAILURE
+    assert label(made) == "unconfigured"
+    assert "map.mbtiles does not exist" in made.node._failure
+
+
+def test_unexpected_error_fails_configure_and_it_can_be_tried_again(rig):
+    tries = []
+
+    def second_time(config):
+        tries.append(config)
+        if len(tries) == 1:
+            raise ZeroDivisionError("never seen before")
+        return FakeSession(config)
+
+    made = rig(start=False, session=second_time)
+    assert made.node.trigger_configure() == FAILURE
+    assert made.node.trigger_configure() == SUCCESS
+
+
+def test_failing_warm_up_closes_the_session_again(rig):
+    class Cold(FakeSession):
+        def warm_up(self):
+            raise TileSourceError("no memory")
+
+    made = rig(start=False, session=Cold)
+    assert made.node.trigger_configure() == FAILURE
+    assert made.session.closed
+
+
+def test_cuda_asked_for_and_missing_fails_configure(rig):
+    made = rig(start=False, matcher__device="cuda")
+    assert not made.node.start()
+    assert "CUDA" in made.node._failure
+
+
+def test_tf_prior_with_own_tf_output_is_refused(rig):
+    made = rig(start=False, prior__source="tf", output__tf_mode="map_to_odom")
+    assert not made.node.start()
+    assert "output.tf_mode" in made.node._failure
+
+
+def test_transitions_by_service(rig):
+    made = rig(start=False)
+    change = made.vehicle.create_client(ChangeState, "cvloc/change_state")
+    state = made.vehicle.create_client(GetState, "cvloc/get_state")
+    assert change.wait_for_service(10.0)
+    assert state.wait_for_service(10.0)
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        future = change.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        wait_for(future.done)
+        assert future.result().success
+    future = state.call_async(GetState.Request())
+    wait_for(future.done)
+    assert future.result().current_state.label == "active"
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_deactivate_waits_for_the_attempt_under_way(rig, busy):
+    made = rig()
+    made.ready_to_drive()
+    if busy:
+        made.session.delay_s = 0.3
+        made.send_image(stamp_now())
+        wait_for(lambda: made.session.localized)
+    assert made.node.trigger_deactivate() == SUCCESS
+    assert not [thread for thread in threading.enumerate() if thread.name == "cvloc-worker"]
+
+
+def test_two_nodes_in_two_namespaces_do_not_meet(rig):
+    first, second = rig("north"), rig("south")
+    for made in (first, second):
+        made.listen("~/pose", PoseWithCovarianceStamped)
+    first.ready_to_drive()
+    second.ready_to_drive()
+    first.send_image(stamp_now())
+    first.wait("~/pose")
+    second.send_image(stamp_now())
+    second.wait("~/pose")
+    assert [len(made.inbox["~/pose"]) for made in (first, second)] == [1, 1]
+    assert [len(made.session.localized) for made in (first, second)] == [1, 1]
