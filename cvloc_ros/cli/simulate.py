@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
@@ -40,7 +41,7 @@ def simulate(
 
 
 def progress_bar(total: int, title: str) -> AbstractContextManager[Any]:
-    """Return a tqdm bar."""
+    """Return a tqdm bar; in a log file it writes a line now and then only."""
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=title, unit="", mininterval=0.5)
+    return tqdm(total=total, desc=title, unit="", mininterval=0.2 if sys.stderr.isatty() else 10.0)

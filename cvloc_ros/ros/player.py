@@ -45,13 +45,13 @@ class Player:
         Raises:
             BagError: the bag cannot be read, or nothing of it can be played.
         """
-        self._node = node
         try:
             self._reader = AnyReader([bag])
             self._reader.open()
         except Exception as err:
             msg = f"{bag}: cannot be read as a bag: {err}"
             raise BagError(msg) from err
+        self._begun = (time.monotonic(), self._reader.start_time, 0.0)
         self._publishers: dict[str, Any] = {}
         skipped = []
         for connection in self._reader.connections:
@@ -74,6 +74,11 @@ class Player:
         """Number of messages that `play` will send."""
         return sum(1 if c.msgcount is None else c.msgcount for c in self._connections())
 
+    def now_ns(self) -> int:
+        """Time of the bag at this moment; its start before `play`."""
+        begun, start_ns, rate = self._begun
+        return start_ns + round((time.monotonic() - begun) * rate * 1e9)
+
     def unmatched(self, topics: Collection[str]) -> list[str]:
         """Topics among the given ones that nobody receives yet, or that the bag does not have."""
         waiting = []
@@ -84,17 +89,17 @@ class Player:
         return waiting
 
     def wait_for(
-        self, topics: Collection[str], timeout_s: float = MATCH_TIMEOUT_S, alive: Callable[[], bool] = lambda: True
+        self, topics: Collection[str], timeout_s: float = MATCH_TIMEOUT_S, ready: Callable[[], bool] = lambda: True
     ) -> list[str]:
-        """Wait until every given topic and /clock are received; return those that still are not.
+        """Wait until every given topic and /clock are received and `ready` is true; return the topics that are not.
 
-        `alive` is asked often and ends the wait when it is false. Keeps the clock at the start of the bag meanwhile.
+        Keeps the clock at the start of the bag meanwhile.
         """
         end = time.monotonic() + timeout_s
-        while time.monotonic() < end and alive():
+        while time.monotonic() < end:
             self._tick(self._reader.start_time)
             waiting = self.unmatched(topics)
-            if not waiting and self._clock.get_subscription_count() > 0:
+            if not waiting and self._clock.get_subscription_count() > 0 and ready():
                 # A reader may match a moment after its writer; what is sent before that is lost without a word.
                 time.sleep(_SETTLE_S)
                 return []
@@ -128,12 +133,11 @@ class Player:
 
     def idle(self, until: Callable[[], bool], timeout_s: float) -> bool:
         """Let the clock run on after the last message until `until` is true; False after the timeout (wall clock)."""
-        begun, start_ns, rate = self._begun
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             if until():
                 return True
-            self._tick(start_ns + round((time.monotonic() - begun) * rate * 1e9))
+            self._tick(self.now_ns())
             time.sleep(1.0 / CLOCK_HZ)
         return until()
 
