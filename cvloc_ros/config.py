@@ -84,6 +84,7 @@ class Camera(_Section):
     model: Literal["auto", "plumb_bob", "rational_polynomial", "equidistant", "equirectangular"] = param(
         "auto", "Camera model; auto takes distortion_model of camera_info."
     )
+    rectified: bool = param(False, "The images are rectified already (image_rect): distortion is ignored, P is used.")
     frame_id: str = param("", "Optical frame; empty takes the frame_id of the image.")
     mounting: list[float] = param(
         [], "x, y, z (m), roll, pitch, yaw (rad) of the camera in base; roll = pitch = yaw = 0 looks forward. "
@@ -105,7 +106,9 @@ class Inputs(_Section):
 
     fix_topic: str = param("fix", "sensor_msgs/NavSatFix; empty: no GNSS.")
     odom_topic: str = param("odom", "nav_msgs/Odometry; empty: no odometry.")
-    imu_topic: str = param("", "sensor_msgs/Imu whose orientation gives camera pitch and roll; empty: none.")
+    imu_topic: str = param(
+        "", "sensor_msgs/Imu whose orientation gives pitch and roll of the body (for flat roads); empty: none."
+    )
     heading_topic: str = param("", "sensor_msgs/Imu whose orientation is absolute (ENU, REP-103); empty: none.")
     heading_sigma_deg: float = param(5.0, "Standard deviation of the absolute heading.", unit="deg", gt=0, le=90)
     fix_stamp_offset_s: float = param(0.0, "Added to fix stamps.", unit="s", ge=-5, le=5)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cvloc_ros.config import Camera
 from cvloc_ros.imaging import decode
 from cvloc_ros.imaging.camera import from_camera_info
 from cvloc_ros.types import F64, U8, CameraImage, CameraModel, GeoFix, HeadingSample, OdomSample, Pose2
@@ -169,15 +170,15 @@ def transforms(message: Any) -> Iterator[Transform]:
         yield Transform(frame(item.header.frame_id), frame(item.child_frame_id), stamp_ns(item), T)
 
 
-def camera_model(message: Any, kind: str = "auto") -> CameraModel:
-    """Convert sensor_msgs/CameraInfo; `kind` other than auto replaces its distortion model.
+def camera_model(message: Any, settings: Camera | None = None) -> CameraModel:
+    """Convert sensor_msgs/CameraInfo; `settings` may replace its distortion model, or say that images are rectified.
 
     Raises:
         ImageError: the calibration is empty or contradicts itself.
     """
-    roi = message.roi
+    settings, roi = settings or Camera(), message.roi
     return from_camera_info(
-        message.distortion_model if kind == "auto" else kind,
+        message.distortion_model if settings.model == "auto" else settings.model,
         int(message.width),
         int(message.height),
         _array(message, "k").reshape(3, 3),
@@ -186,6 +187,7 @@ def camera_model(message: Any, kind: str = "auto") -> CameraModel:
         P=_array(message, "p").reshape(3, 4),
         binning=(int(message.binning_x), int(message.binning_y)),
         roi=(int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)),
+        rectified=settings.rectified,
     )
 
 

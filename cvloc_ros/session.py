@@ -12,15 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from cvloc_ros.agreement import Agreement
-from cvloc_ros.buffers import StampBuffer
+from cvloc_ros.cameras import Cameras
 from cvloc_ros.config import Config
-from cvloc_ros.errors import ConfigError, GeoError, ImageError
+from cvloc_ros.errors import ConfigError, GeoError
 from cvloc_ros.estimation.gates import Refusal
 from cvloc_ros.geo import angles, se3
 from cvloc_ros.geo.projection import Projection
 from cvloc_ros.geo.transforms import FrameLookupError, TransformTree
 from cvloc_ros.history import Fix, History, from_transform
-from cvloc_ros.imaging.ground import BirdsEye, level
+from cvloc_ros.imaging.ground import BirdsEye
 from cvloc_ros.keyframes import Keyframes
 from cvloc_ros.matching import registry
 from cvloc_ros.odometry import TrackPoint
@@ -31,10 +31,8 @@ from cvloc_ros.types import (
     CameraImage,
     CameraModel,
     GeoFix,
-    GroundView,
     HeadingSample,
     LocalizationResult,
-    Mask,
     OdomSample,
     Pose2,
     PosePrior,
@@ -58,10 +56,8 @@ class Session:
         """None until the first fix where `geo.datum_source` is first_fix."""
         self.transforms = TransformTree(config.inputs.history_s)
         self.aerial: AerialMap | None = None
-        self._cameras: dict[str, CameraModel] = {}
-        self._masks: dict[str, Mask] = load_masks(config)
+        self._cameras = Cameras(config, self.transforms)
         self._history = History(config)
-        self._attitude: StampBuffer[tuple[float, float]] = StampBuffer(config.inputs.history_s)
         self._keyframes = Keyframes(config.matcher)
         self._agreement = Agreement()
         self._matcher = registry.create(config.matcher, BirdsEye(tables=64))
@@ -94,8 +90,7 @@ class Session:
 
     def set_calibration(self, camera: str, model: CameraModel) -> None:
         """Set or replace the model of one camera (from CameraInfo)."""
-        if self._cameras.get(camera) != model:
-            self._cameras[camera] = model
+        self._cameras.set_calibration(camera, model)
 
     def add_transform(self, parent: str, child: str, stamp_ns: int, T_parent_child: F64, *, static: bool) -> str:
         """Store one transform of /tf or /tf_static; return "" or why it was refused.
@@ -142,9 +137,7 @@ class Session:
 
     def add_attitude(self, stamp_ns: int, roll_rad: float, pitch_rad: float) -> str:
         """Store roll and pitch of base against the horizon (from an IMU); return "" or why it was refused."""
-        if not (math.isfinite(roll_rad) and math.isfinite(pitch_rad)):
-            return "not_finite"
-        return self._attitude.add(stamp_ns, (roll_rad, pitch_rad))
+        return self._cameras.add_attitude(stamp_ns, roll_rad, pitch_rad)
 
     def set_initial_pose(self, stamp_ns: int, pose: Pose2, covariance: F64) -> str:
         """Start from this pose of base in map; covariance (3, 3) over x, y, yaw; huge variances mean unknown."""
@@ -190,7 +183,7 @@ class Session:
     def reset(self) -> None:
         """Forget history, keyframes and own poses; keep map, matcher, calibration and static transforms."""
         self._history.clear()
-        self._attitude.clear()
+        self._cameras.clear()
         self.transforms.clear()
         self._keyframes.clear()
         self._agreement.clear()
@@ -223,7 +216,7 @@ class Session:
 
     def _attempt(self, images: Sequence[CameraImage], stamp_ns: int, point: TrackPoint | None) -> LocalizationResult:
         start = time.perf_counter()
-        views, refusal = self._views(images)
+        views, refusal = self._cameras.views(images)
         timings = {"decode": time.perf_counter() - start}
         if not views:
             return LocalizationResult(refusal[0], stamp_ns, (refusal[1],), timings_s=timings)
@@ -243,58 +236,6 @@ class Session:
         result = self._localizer.localize(views, prior)
         reasons = (*result.reasons, refusal[1]) if refusal[1] else result.reasons
         return dataclasses.replace(result, reasons=reasons, timings_s={**timings, **result.timings_s})
-
-    def _views(self, images: Sequence[CameraImage]) -> tuple[list[GroundView], Refusal]:
-        """Decode what can be decoded; the refusal tells of the first camera that could not be used."""
-        views, refusal = [], (Status.OK, "")
-        for image in images:
-            view = self._view(image)
-            if isinstance(view, GroundView):
-                views.append(view)
-            elif not refusal[1]:
-                refusal = view
-        return views, refusal
-
-    def _view(self, image: CameraImage) -> GroundView | Refusal:
-        settings = self.config.cameras[image.camera]
-        camera = self._cameras.get(image.camera)
-        if camera is None:
-            topic = settings.camera_info_topic
-            return Status.NO_CAMERA_INFO, f"camera {image.camera}: no calibration arrived; check topic {topic}"
-        try:
-            T_base_camera = self._mounting(image)
-        except FrameLookupError as err:
-            return Status.NO_TRANSFORM, f"camera {image.camera}: {err}"
-        try:
-            rgb = image.decode()
-        except ImageError as err:
-            return Status.BAD_IMAGE, f"camera {image.camera}: {err}"
-        if rgb.shape[:2] != (camera.height, camera.width):
-            size = f"{rgb.shape[1]}x{rgb.shape[0]}"
-            return Status.BAD_IMAGE, (
-                f"camera {image.camera}: image is {size}, its calibration is for {camera.width}x{camera.height}"
-            )
-        mask = self._masks.get(image.camera)
-        return GroundView(image.camera, rgb, camera, T_base_camera, image.stamp_ns, valid=mask)
-
-    def _mounting(self, image: CameraImage) -> F64:
-        """Pose of the optical frame in base, levelled by the attitude at the stamp where there is one."""
-        settings = self.config.cameras[image.camera]
-        if settings.mounting:
-            x, y, z, roll, pitch, yaw = settings.mounting
-            T_base_camera: F64 = se3.from_rpy(roll, pitch, yaw, (x, y, z)) @ BODY_FROM_OPTICAL
-        else:
-            frame = settings.frame_id or image.frame_id
-            T_base_camera = self.transforms.lookup(self.config.frames.base, frame, image.stamp_ns)
-        before, after = self._attitude.bracket(image.stamp_ns)
-        nearest = min(
-            (pair for pair in (before, after) if pair is not None),
-            key=lambda pair: abs(pair[0] - image.stamp_ns),
-            default=None,
-        )
-        if nearest is None or abs(nearest[0] - image.stamp_ns) > ATTITUDE_MAX_AGE_NS:
-            return T_base_camera
-        return level(T_base_camera, *nearest[1])
 
     def _prior(self, stamp_ns: int) -> PosePrior | Refusal:
         if self.config.prior.source != "tf":
@@ -340,13 +281,3 @@ def refuse(result: LocalizationResult, status: Status, reason: str) -> Localizat
     return dataclasses.replace(
         result, status=status, estimate=None, candidate=candidate, reasons=(reason, *result.reasons)
     )
-
-
-def load_masks(config: Config) -> dict[str, Mask]:
-    """Read the own-vehicle masks that the configuration names."""
-    named = {name: camera.mask_file for name, camera in config.cameras.items() if camera.mask_file}
-    if not named:
-        return {}
-    from cvloc_ros.imaging.own_vehicle import load_mask
-
-    return {name: load_mask(path) for name, path in named.items()}

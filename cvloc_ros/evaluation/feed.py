@@ -66,7 +66,7 @@ class Feed:
             return
         self._calibrated[camera] = content
         try:
-            model = messages.camera_model(message, self._wiring.config.cameras[camera].model)
+            model = messages.camera_model(message, self._wiring.config.cameras[camera])
         except ImageError as err:
             self.refused[f"camera_info of {camera}", str(err)] += 1
             return

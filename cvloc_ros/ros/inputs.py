@@ -153,7 +153,7 @@ class Inputs:
             return
         self._calibrations[name] = seen
         try:
-            model = messages.camera_model(message, self._config.cameras[name].model)
+            model = messages.camera_model(message, self._config.cameras[name])
         except ImageError as err:
             text = f"{source}: {err}"
             if self._health.trouble(source, text):

@@ -107,6 +107,6 @@ class Survey:
             return
         seen.info = message
         try:
-            seen.model = messages.camera_model(message, self.wiring.config.cameras[camera].model)
+            seen.model = messages.camera_model(message, self.wiring.config.cameras[camera])
         except ImageError as err:
             seen.info_fault = str(err)
