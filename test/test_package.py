@@ -83,6 +83,12 @@ def test_every_import_is_declared_for_pip() -> None:
     assert not missing
 
 
+def test_robot_requirements_are_the_core_dependencies() -> None:
+    core = re.search(r"(?ms)^dependencies = \[(.*?)^\]", PYPROJECT)
+    robot = (ROOT / "requirements/robot.txt").read_text(encoding="utf-8")
+    assert set(re.findall(r'"(.+?)"', core[1])) == set(re.findall(r"(?m)^[^#\n]+$", robot))
+
+
 def test_extras_are_those_of_the_documentation() -> None:
     assert set().union(*declared().values()) - {""} == STANDARD_EXTRAS
     assert set(re.search(r'"cvloc_ros\[(.*?)\]"', PYPROJECT)[1].split(",")) == STANDARD_EXTRAS - {"all", "dev"}
