@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import email.utils
+import logging
 import re
 import time
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import requests
 from pyrate_limiter import Limiter, Rate
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util import Retry
 
 import cvloc_ros
@@ -27,6 +28,7 @@ _NONE_HERE = (204, 404, 410)
 _LARGEST_BYTES = 16 * 1024 * 1024
 _CONNECT_S = 3.05
 _READ_S = 8.0
+_NO_ANSWER = "no answer in time: the server or the network is slow, or a firewall drops the requests"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +82,8 @@ class TileClient:
                       backoff_factor=0.2, backoff_jitter=0.2, respect_retry_after_header=False,
                       raise_on_status=False)
         adapter = HTTPAdapter(1, CONNECTIONS, max_retries=retry, pool_block=True)
+        # Its warnings show addresses with the user's key; what happened is in the state of the tiles.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         self._session = requests.Session()
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -100,9 +104,11 @@ class TileClient:
         except requests.exceptions.TooManyRedirects:
             return Fault("redirects without end: check the address", all_tiles=True)
         except requests.exceptions.Timeout:
-            return Fault(f"no answer within {_CONNECT_S:.0f} s (connection) and {_READ_S:.0f} s (tile)", all_tiles=True)
+            return Fault(_NO_ANSWER, all_tiles=True)
         except requests.exceptions.ConnectionError as err:
-            return Fault(f"no connection: {_short(err)}", all_tiles=True)
+            cause = _cause(err)
+            said = _NO_ANSWER if isinstance(cause, ReadTimeoutError) else f"no connection: {_short(cause)}"
+            return Fault(said, all_tiles=True)
         except (requests.exceptions.RequestException, OSError, HTTPError) as err:
             return Fault(f"answer broke off: {_short(err)}")
 
@@ -192,7 +198,14 @@ def _text_of(body: bytes) -> str:
     return f' ("{text[:80]}")' if text else ""
 
 
+def _cause(err: requests.exceptions.ConnectionError) -> BaseException:
+    """Innermost reason; the outer texts hold the address, and with it perhaps the user's key."""
+    inner = err.args[0] if err.args else err
+    reason = getattr(inner, "reason", inner)
+    return reason if isinstance(reason, BaseException) else err
+
+
 def _short(err: BaseException) -> str:
-    return re.sub(r"<[^>]*>:? ?|HTTPS?ConnectionPool\(.*?\): ", "", str(err))[:160]
+    return re.sub(r"<[^>]*>:? ?|HTTPS?Connection(Pool)?\(.*?\): ", "", str(err))[:160]
 
 

@@ -1,0 +1,452 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A map over HTTP against a real server that misbehaves in every way that tile servers do."""
+
+import re
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
+
+from cvloc_ros.errors import TileSourceError
+from cvloc_ros.tiles import network, open_map
+from cvloc_ros.tiles.cache import TileCache
+
+HERE = np.zeros(2)
+ANY = re.compile(r"/\d+/\d+/\d+\.jpg")
+
+
+class Server:
+    """Serves textures; `answer` may be replaced to misbehave."""
+
+    def __init__(self, httpserver, kit):
+        self.kit, self.requests, self.lock = kit, [], threading.Lock()
+        self.answer = self.good
+        self.url = httpserver.url_for("/{z}/{x}/{y}.jpg")
+        httpserver.expect_request(ANY).respond_with_handler(self.handle)
+
+    def handle(self, request):
+        with self.lock:
+            self.requests.append(request)
+        return self.answer(request)
+
+    def good(self, request):
+        z, x, y = (int(part) for part in request.path[1:-4].split("/"))
+        return Response(self.kit.encode(self.kit.texture(z, x, y)), content_type="image/jpeg", headers={"ETag": '"one"'})
+
+
+@pytest.fixture(scope="module")
+def running_server():
+    with HTTPServer(threaded=True) as running:
+        yield running
+
+
+@pytest.fixture
+def httpserver(running_server):
+    running_server.clear()
+    return running_server
+
+
+@pytest.fixture
+def server(httpserver, kit, monkeypatch):
+    monkeypatch.setattr("cvloc_ros.tiles.opening_network._OWN_SERVER_RATE_PER_S", 50.0)
+    return Server(httpserver, kit)
+
+
+@pytest.fixture
+def network_map(server, projection, tiles_config):
+    opened = []
+
+    def make(**changes):
+        aerial = open_map(tiles_config(changes.pop("source", server.url), **changes), projection)
+        opened.append(aerial)
+        return aerial
+
+    yield make
+    for aerial in opened:
+        aerial.close()
+
+
+def store_of(aerial):
+    return aerial._imagery.store
+
+
+def test_tiles_are_fetched_kept_and_served_without_the_server(server, network_map):
+    aerial = network_map(wait_s=20.0)
+    patch = aerial.patch(HERE, 20.0)
+    assert patch.coverage == 1.0
+    assert patch.tiles.fetched == patch.tiles.tiles == len(server.requests)
+    assert aerial.is_network
+    agent = server.requests[0].headers["User-Agent"]
+    assert re.fullmatch(r"cvloc_ros/[0-9.]+ \(\+test@example\.org\)", agent)
+    aerial.close()
+    again = network_map(offline=True).patch(HERE, 20.0)
+    assert again.tiles.cached == patch.tiles.tiles
+    assert np.array_equal(again.rgb, patch.rgb)
+    assert again.key == patch.key
+
+
+def test_slow_server_is_waited_for_only_so_long_and_the_key_changes(server, network_map):
+    def slow(request):
+        time.sleep(0.15)
+        return server.good(request)
+
+    server.answer = slow
+    aerial = network_map(wait_s=0.05)
+    start = time.monotonic()
+    first = aerial.patch(HERE, 20.0)
+    assert time.monotonic() - start < 2.0
+    assert first.tiles.pending > 0
+    assert first.coverage < 1.0
+    deadline = time.monotonic() + 20.0
+    while aerial.patch(HERE, 20.0).tiles.pending and time.monotonic() < deadline:
+        time.sleep(0.05)
+    last = aerial.patch(HERE, 20.0)
+    assert last.coverage == 1.0
+    assert last.key != first.key
+    assert aerial.patch(HERE, 20.0) is last
+
+
+def test_at_most_two_requests_at_once(server, network_map):
+    running, most = [0], [0]
+
+    def count(request):
+        with server.lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.05)
+        with server.lock:
+            running[0] -= 1
+        return server.good(request)
+
+    server.answer = count
+    network_map(wait_s=20.0).patch(HERE, 20.0)
+    assert most[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (lambda _: Response("no", 403), "403.*User-Agent"),
+        (lambda _: Response("who are you", 401), "401.*key"),
+        (lambda _: Response("broken", 500), "500.*fault of the server"),
+        (lambda _: Response("odd", 418), "418.*address seems wrong"),
+        (lambda _: Response("<html><p>Please log in</p></html>", 200, content_type="text/html"), "Please log in"),
+        (lambda _: Response(b"\xff\xd8 nonsense", 200, content_type="image/jpeg"), "truncated"),
+        (lambda _: Response(b"", 301), "redirect"),
+        (lambda r: Response("", 302, headers={"Location": r.url}), "redirects without end"),
+    ],
+)
+def test_fault_of_the_server_is_a_named_state(server, network_map, answer, word):
+    server.answer = answer
+    aerial = network_map()
+    patch = aerial.patch(HERE, 20.0)
+    assert patch.coverage == 0.0
+    assert patch.tiles.failed == patch.tiles.tiles
+    assert re.search(word, patch.tiles.message), patch.tiles.message
+    assert store_of(aerial).known([]) == 0
+
+
+def test_truncated_body_is_not_kept(server, network_map):
+    def cut(request):
+        whole = server.good(request).get_data()
+        return Response(whole[: len(whole) // 2], 200, content_type="image/jpeg")
+
+    server.answer = cut
+    aerial = network_map()
+    patch = aerial.patch(HERE, 20.0)
+    assert patch.tiles.failed == patch.tiles.tiles
+    assert "truncated" in patch.tiles.message
+    assert store_of(aerial)._caches[0].stats().tiles == 0
+
+
+def test_body_shorter_than_its_announced_length(kit, projection, tiles_config):
+    """A connection that breaks in the middle of a tile."""
+    whole = kit.encode(kit.texture(1, 1, 1))
+
+    def serve(listener):
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(4096)
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {len(whole)}\r\n\r\n"
+                connection.sendall(head.encode() + whole[: len(whole) // 2])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/{{z}}/{{x}}/{{y}}.jpg"
+        aerial = open_map(tiles_config(url), projection)
+        patch = aerial.patch(HERE, 5.0)
+        assert patch.tiles.failed > 0
+        assert "broke off" in patch.tiles.message
+        assert store_of(aerial)._caches[0].stats().tiles == 0
+        aerial.close()
+
+
+def test_nobody_listens(projection, tiles_config):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    aerial = open_map(tiles_config(f"http://127.0.0.1:{port}/{{z}}/{{x}}/{{y}}.jpg"), projection)
+    patch = aerial.patch(HERE, 20.0)
+    assert patch.tiles.failed == patch.tiles.tiles
+    assert "no connection" in patch.tiles.message
+    aerial.close()
+
+
+def test_server_that_never_answers(monkeypatch, projection, tiles_config):
+    monkeypatch.setattr("cvloc_ros.tiles.client._READ_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/{{z}}/{{x}}/{{y}}.jpg"
+        aerial = open_map(tiles_config(url), projection)
+        patch = aerial.patch(HERE, 5.0)
+        assert patch.tiles.failed == patch.tiles.tiles
+        assert "no answer" in patch.tiles.message
+        aerial.close()
+
+
+def test_404_is_remembered_and_the_parent_taken(server, network_map, kit):
+    server.answer = lambda r: server.good(r) if not r.path.startswith("/19/") else Response("none", 404)
+    aerial = network_map(zoom=19, wait_s=20.0)
+    patch = aerial.patch(HERE, 20.0)
+    assert patch.coverage == 1.0
+    assert patch.tiles.missing == patch.tiles.tiles
+    before = len(server.requests)
+    aerial.close()
+    assert network_map(zoom=19).patch(HERE, 20.0).coverage == 1.0
+    assert len(server.requests) == before
+
+
+def test_429_pauses_everything_for_as_long_as_it_asks(server, network_map):
+    server.answer = lambda _: Response("slow down", 429, headers={"Retry-After": "3"})
+    aerial = network_map(wait_s=1.0)
+    patch = aerial.patch(HERE, 20.0)
+    assert patch.tiles.failed == patch.tiles.tiles
+    assert "asks to wait 3 s" in patch.tiles.message
+    asked = len(server.requests)
+    assert asked <= 2
+    server.answer = server.good
+    for _ in range(5):
+        aerial._patches.clear()
+        aerial.patch(HERE, 20.0)
+    assert len(server.requests) == asked
+    deadline = time.monotonic() + 30.0
+    while aerial.patch(HERE, 20.0).coverage < 1.0 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert aerial.patch(HERE, 20.0).coverage == 1.0
+
+
+def test_failed_tiles_are_tried_again_later(server, network_map):
+    server.answer = lambda _: Response("broken", 500)
+    aerial = network_map()
+    assert aerial.patch(HERE, 5.0).tiles.failed > 0
+    server.answer = server.good
+    deadline = time.monotonic() + 30.0
+    while aerial.patch(HERE, 5.0).coverage < 1.0 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert aerial.patch(HERE, 5.0).coverage == 1.0
+
+
+def test_redirect_is_followed(server, network_map, httpserver):
+    httpserver.expect_request(re.compile("/old/.*")).respond_with_handler(
+        lambda r: Response("", 301, headers={"Location": r.url.replace("/old/", "/")})
+    )
+    aerial = network_map(source=server.url.replace("/{z}", "/old/{z}"), wait_s=20.0)
+    assert aerial.patch(HERE, 5.0).coverage == 1.0
+
+
+def test_notice_picture_with_status_200_is_recognised(server, network_map, kit):
+    notice = kit.encode(kit.texture(0, 0, 0))
+    server.answer = lambda _: Response(notice, content_type="image/jpeg")
+    aerial = network_map(wait_s=20.0)
+    aerial.patch(HERE, 60.0)
+    aerial._patches.clear()
+    assert aerial.patch(HERE, 60.0).coverage == 0.0
+
+
+@pytest.mark.parametrize(
+    ("rule", "headers"),
+    [("etag: vvvv", {"ETag": '"vvvvvvvv"'}), ("header: {X-Info: no-tile}", {"X-Info": "no-tile"}), ("status: [418]", {})],
+)
+def test_placeholder_by_the_rules_of_the_catalogue(server, network_map, tmp_path, kit, rule, headers):
+    status = 418 if "status" in rule else 200
+    server.answer = lambda r: Response(server.good(r).get_data(), status, content_type="image/jpeg", headers=headers)
+    catalogue = tmp_path / "own.yaml"
+    catalogue.write_text(
+        f"providers:\n  own: {{title: own, url: '{server.url}', max_zoom: 19, min_zoom: 19, attribution: me, "
+        f"licence: mine, store: allowed, rate_per_s: 50, blank: {{{rule}}}}}\n"
+    )
+    aerial = network_map(source="provider:own", providers_file=str(catalogue))
+    patch = aerial.patch(HERE, 20.0)
+    assert patch.tiles.missing == patch.tiles.tiles
+    assert patch.coverage == 0.0
+
+
+def test_expired_tiles_are_served_and_revalidated_with_304(server, network_map, tmp_path):
+    aerial = network_map(wait_s=20.0)
+    patch = aerial.patch(HERE, 5.0)
+    store = store_of(aerial)
+    disk = store._caches[0]
+    disk._write(lambda db: db.execute("UPDATE map SET expires_at=1"))
+    aerial._patches.clear()
+    conditions = []
+
+    def not_modified(request):
+        conditions.append(request.headers.get("If-None-Match"))
+        return Response("", 304)
+
+    server.answer = not_modified
+    stale = aerial.patch(HERE, 5.0)
+    assert stale.tiles.stale == stale.tiles.tiles
+    assert stale.key == patch.key
+    deadline = time.monotonic() + 20.0
+    while disk.stats().expired and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert disk.stats().expired == 0
+    assert set(conditions) == {'"one"'}
+
+
+def test_offline_serves_expired_tiles_and_says_so(server, network_map):
+    aerial = network_map(wait_s=20.0)
+    aerial.patch(HERE, 5.0)
+    store_of(aerial)._caches[0]._write(lambda db: db.execute("UPDATE map SET expires_at=1"))
+    aerial.close()
+    asked = len(server.requests)
+    offline = network_map(offline=True, contact="")
+    patch = offline.patch(HERE, 5.0)
+    assert patch.coverage == 1.0
+    assert patch.tiles.stale == patch.tiles.tiles
+    assert "expiry" in patch.tiles.message
+    elsewhere = offline.patch(np.array([5000.0, 0.0]), 5.0)
+    assert elsewhere.tiles.failed == elsewhere.tiles.tiles
+    assert "cvloc tiles fetch" in elsewhere.tiles.message
+    assert len(server.requests) == asked
+
+
+def test_full_disk_keeps_the_drive_going(server, network_map):
+    aerial = network_map(wait_s=20.0)
+    disk = store_of(aerial)._caches[0]
+    pages = disk._file.write.execute("PRAGMA page_count").fetchone()[0]
+    disk._file.write.execute(f"PRAGMA max_page_count={pages}")
+    patch = aerial.patch(HERE, 20.0)
+    assert patch.coverage == 1.0
+    assert "full" in store_of(aerial).trouble()
+    result = aerial.prefetch_radius(np.array([3000.0, 0.0]), 100.0)
+    assert result.failed > 0
+    assert "full" in result.reason
+
+
+def test_prefetch_pins_reports_and_can_be_stopped(server, network_map):
+    aerial = network_map(zoom=19)
+    seen = []
+    planned = aerial.plan_route(HERE[None], 60.0)
+    result = aerial.prefetch_radius(HERE, 60.0, lambda done, total: seen.append((done, total)))
+    assert result.complete
+    assert result.fetched == result.tiles == planned == len(seen)
+    assert seen[-1] == (planned, planned)
+    assert store_of(aerial)._caches[0].stats().pinned == planned
+    again = aerial.prefetch_radius(HERE, 60.0)
+    assert again.cached == planned
+    stopped = aerial.prefetch_radius(np.array([4000.0, 0.0]), 60.0, lambda done, _: done < 3)
+    assert stopped.stopped
+    assert stopped.fetched == 3
+
+
+def test_prefetch_along_a_route_covers_every_patch_of_it(server, network_map):
+    aerial = network_map(zoom=19)
+    route = np.array([[0.0, 0.0], [150.0, 40.0], [200.0, -100.0]])
+    assert aerial.prefetch_route(route, 110.0).complete
+    aerial.close()
+    offline = network_map(offline=True, zoom=19)
+    for point in route:
+        assert offline.patch(point, 20.0).coverage == 1.0
+
+
+def test_prefetch_gives_up_when_the_network_is_gone(projection, tiles_config, monkeypatch):
+    monkeypatch.setattr(network, "_LOAD_PATIENCE_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    aerial = open_map(tiles_config(f"http://127.0.0.1:{port}/{{z}}/{{x}}/{{y}}.jpg", zoom=19), projection)
+    result = aerial.prefetch_radius(HERE, 200.0)
+    assert result.stopped
+    assert not result.complete
+    assert "no connection" in result.reason
+    aerial.close()
+
+
+def test_tiles_that_must_not_be_stored_stay_in_memory(server, network_map, tmp_path):
+    catalogue = tmp_path / "own.yaml"
+    catalogue.write_text(
+        f"providers:\n  strict: {{title: strict, url: '{server.url}', max_zoom: 19, attribution: them, licence: closed, "
+        "store: forbidden, rate_per_s: 50}\n"
+    )
+    aerial = network_map(source="provider:strict", providers_file=str(catalogue), wait_s=20.0)
+    assert aerial.patch(HERE, 5.0).coverage == 1.0
+    assert "memory only" in aerial.description
+    assert not list(tmp_path.glob("cache/*"))
+    with pytest.raises(TileSourceError, match="forbid storing"):
+        aerial.prefetch_radius(HERE, 100.0)
+
+
+def test_closing_ends_the_threads(server, network_map):
+    aerial = network_map(wait_s=20.0)
+    aerial.patch(HERE, 5.0)
+    threads = store_of(aerial)._threads
+    assert len(threads) == 2
+    aerial.close()
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_key_of_the_user_is_in_no_message(projection, tiles_config, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("CVLOC_KEYED_KEY", "secret123")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    catalogue = tmp_path / "own.yaml"
+    catalogue.write_text(
+        f"providers:\n  keyed: {{title: t, url: 'http://127.0.0.1:{port}/{{z}}/{{x}}/{{y}}?k={{key}}', max_zoom: 19, "
+        "attribution: me, licence: mine, store: allowed, rate_per_s: 50}\n"
+    )
+    aerial = open_map(tiles_config("provider:keyed", providers_file=str(catalogue)), projection)
+    message = aerial.patch(HERE, 5.0).tiles.message
+    assert "no connection" in message
+    assert "secret123" not in message + caplog.text + aerial.description
+    aerial.close()
+    assert b"secret123" not in next(tmp_path.glob("cache/*.mbtiles")).read_bytes()
+
+
+def test_rate_is_kept(server, network_map, tmp_path):
+    catalogue = tmp_path / "own.yaml"
+    catalogue.write_text(
+        f"providers:\n  slow: {{title: slow, url: '{server.url}', max_zoom: 19, attribution: me, licence: mine, "
+        "store: allowed, rate_per_s: 5}\n"
+    )
+    times = []
+
+    def note(request):
+        times.append(time.monotonic())
+        return server.good(request)
+
+    server.answer = note
+    aerial = network_map(source="provider:slow", providers_file=str(catalogue), wait_s=20.0, zoom=19)
+    aerial.patch(HERE, 20.0)
+    times.sort()
+    assert len(times) > 6
+    assert all(later - earlier > 0.8 for earlier, later in zip(times, times[5:], strict=False))
+
+
+def test_cache_that_cannot_be_used_is_refused_with_a_remedy(server, projection, tiles_config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TileSourceError, match="cache_dir"):
+        open_map(tiles_config(server.url, cache_dir=str(tmp_path / "file" / "sub")), projection)
+
+
+def test_cache_file_names_its_source(server, network_map, tmp_path):
+    network_map(wait_s=20.0).patch(HERE, 5.0)
+    (path,) = tmp_path.glob("cache/*.mbtiles")
+    assert TileCache(path, 10**9).metadata()["cvloc_source"] == server.url
