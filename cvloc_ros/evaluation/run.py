@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -69,8 +69,8 @@ class Replayed:
     gallery: Gallery
 
 
-def run(config: Config, options: Options) -> Replayed:
-    """Replay a bag and write all outputs.
+def run(config: Config, options: Options, opener: Callable[[Config], Session] = Session.open) -> Replayed:
+    """Replay a bag and write all outputs; `opener` makes the session.
 
     Raises:
         CvlocError: bag, map, configuration or matcher cannot be used; the text names the remedy.
@@ -83,7 +83,7 @@ def run(config: Config, options: Options) -> Replayed:
             used = merge(used, {"output": {"min_interval_s": 0.0}})
         wiring = replace(wiring, config=used)
         outputs.prepare(options.out)
-        session = Session.open(used)
+        session = opener(used)
         try:
             replayed = _replay(bag, session, wiring, truth, options)
         finally:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -16,7 +16,21 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from cvloc_ros.config import Config
 from cvloc_ros.evaluation.qos import LATCHED
+from cvloc_ros.geo.projection import Projection
+from cvloc_ros.geo.transforms import TransformTree
+from cvloc_ros.types import (
+    AerialPatch,
+    CameraImage,
+    GeoFix,
+    LocalizationResult,
+    Pose2,
+    PoseEstimate,
+    PosePrior,
+    SearchWindow,
+    Status,
+)
 
 LATITUDE, LONGITUDE = 47.0, 8.0
 METRE_NORTH = 1 / 111_180.0
@@ -181,6 +195,11 @@ def maker1() -> Maker:
 
 
 @pytest.fixture
+def rows(maker: Maker) -> list[tuple[str, str, int, object]]:
+    return drive(maker)
+
+
+@pytest.fixture
 def make_bag(tmp_path: Path, maker: Maker, maker1: Maker) -> Callable[..., Path]:
     """Return a function that writes the drive: storage "mcap", "sqlite3" or "ros1"."""
 
@@ -193,3 +212,80 @@ def make_bag(tmp_path: Path, maker: Maker, maker1: Maker) -> Callable[..., Path]
         return write_ros2(tmp_path / name, made, plugin, maker.store, custom)
 
     return make
+
+
+class FakeSession:
+    """Answers as a `Session` does: the pose is what TF says of odometry, `wrong_m` off; a map from x = -20 to 6 m."""
+
+    wrong_m = 0.1
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        datum = config.geo.datum
+        self.projection = Projection.from_config(config.geo) if datum else None
+        self.transforms = TransformTree(1e6)
+        self.aerial = None
+        self.calls: list[tuple[str, object]] = []
+        self.initial: tuple[int, Pose2] | None = None
+        self._number = 0
+
+    def warm_up(self) -> float:
+        return 0.0
+
+    def close(self) -> None:
+        self.calls.append(("close", None))
+
+    def set_calibration(self, camera: str, model: object) -> None:
+        self.calls.append(("calibration", camera))
+
+    def add_transform(self, parent: str, child: str, stamp_ns: int, T: np.ndarray, *, static: bool) -> str:
+        return self.transforms.add(parent, child, stamp_ns, T, static=static)
+
+    def add_fix(self, fix: GeoFix) -> str:
+        if fix.quality < 0:
+            return "no_fix"
+        if self.projection is None:
+            self.projection = Projection.at_fix(self.config.geo, fix.latitude_deg, fix.longitude_deg)
+        return ""
+
+    def add_odom(self, sample: object) -> str:
+        self.calls.append(("odom", sample))
+        return ""
+
+    def set_initial_pose(self, stamp_ns: int, pose: Pose2, covariance: np.ndarray) -> str:
+        self.initial = (stamp_ns, pose)
+        return ""
+
+    def ready(self, stamp_ns: int) -> bool:
+        newest = self.transforms.latest_stamp("odom", "base_link")
+        return newest is not None and newest >= stamp_ns
+
+    def localize(self, images: Sequence[CameraImage]) -> LocalizationResult:
+        stamp = images[0].stamp_ns
+        self.calls.append(("localize", (stamp, tuple(image.camera for image in images), self.ready(stamp))))
+        self._number += 1
+        if self._number == 1:
+            return LocalizationResult(Status.WAITING_KEYFRAMES, stamp, ("1 place seen, 3 needed",))
+        T = self.transforms.lookup("odom", "base_link", stamp)
+        pose = Pose2(float(T[0, 3]), self.wrong_m, 0.0)
+        estimate = PoseEstimate(pose, np.diag([0.04, 0.04, 0.0004]), 0.5, 0.1)
+        patch = flat_patch()
+        prior = PosePrior(pose, np.diag([4.0, 4.0, 0.01]), stamp, True, "odom+fix")
+        window = SearchWindow(pose, 10.0, 0.2)
+        common = {"prior": prior, "window": window, "patch": patch, "timings_s": {"match": 0.01, "total": 0.02}}
+        if pose.x_m > 6.0:
+            return LocalizationResult(Status.LOW_COVERAGE, stamp, ("imagery <ends> & here",), candidate=estimate, **common)
+        return LocalizationResult(Status.OK, stamp, estimate=estimate, **common)
+
+
+def flat_patch() -> AerialPatch:
+    """Return 128 x 128 m of map around the origin at 0.5 m, without imagery beyond x = 11 m."""
+    valid = np.ones((256, 256), dtype=bool)
+    valid[:, 151:] = False
+    rgb = np.full((256, 256, 3), 120, np.uint8)
+    return AerialPatch(rgb, valid, 0.5, np.array([[0.5, 0.0, -63.75], [0.0, -0.5, 63.75]]), "(c) test", 0.6, ("flat",))
+
+
+@pytest.fixture
+def session() -> type[FakeSession]:
+    return FakeSession
