@@ -222,7 +222,9 @@ class Matching(_Section):
 
     name: str = param("classical", "Method; see the registry of cvloc_ros.matching.")
     device: Literal["auto", "cpu", "cuda"] = param("auto", "auto: CUDA where there is one; cuda: an error without it.")
-    threads: int = param(0, "CPU threads of torch; 0 leaves torch's default.", ge=0, le=256)
+    threads: int = param(
+        1, "CPU threads of torch; more stall beside other work on few cores. 0 leaves torch's default.", ge=0, le=256
+    )
     keyframes: int = param(5, "Views of this many places, the current one included, are matched together.", ge=1, le=50)
     keyframes_min: int = param(3, "Fewest places before an attempt is made.", ge=1, le=50)
     keyframe_spacing_m: float = param(2.0, "A new keyframe is kept after this travelled distance.", unit="m", gt=0,

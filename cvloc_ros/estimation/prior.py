@@ -21,7 +21,7 @@ from cvloc_ros.types import F64, Pose2, PosePrior
 
 _ITERATIONS = 10
 _CAUCHY = 3.0  # sigmas at which a measurement begins to lose weight: GNSS errors have long tails
-_ANY_YAW_RAD = math.pi  # standard deviation that stands for "not known"
+_NO_KNOWLEDGE = np.diag([1e-8, 1e-8, math.pi**-2])  # keeps what the anchors do not determine solvable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,21 +80,24 @@ def _starts(anchors: Sequence[Anchor]) -> list[Pose2]:
 
 def _fit(anchors: Sequence[Anchor], pose: Pose2) -> tuple[Pose2, F64, float]:
     """Gauss-Newton with Cauchy weights; returns pose, information (3, 3) and cost."""
+    seen = np.array([anchor.T_ref_then.apply(anchor.lever) for anchor in anchors])
+    place = np.array([anchor.position for anchor in anchors])
+    yaw = np.array([(anchor.yaw_rad or 0.0) - anchor.T_ref_then.yaw_rad for anchor in anchors])
+    precision = np.stack([_precision(anchor) for anchor in anchors])
     state = np.array([pose.x_m, pose.y_m, pose.yaw_rad])
-    information = np.eye(3)
-    cost = math.inf
+    jacobian = np.tile(np.eye(3), (len(anchors), 1, 1))
+    residual = np.empty((len(anchors), 3))
+    information, cost = np.eye(3), math.inf
     for _ in range(_ITERATIONS):
-        information = np.diag([1e-8, 1e-8, _ANY_YAW_RAD**-2])
-        gradient = np.zeros(3)
-        cost = 0.0
-        for anchor in anchors:
-            residual, jacobian, precision = _linearise(anchor, state)
-            squared = float(residual @ precision @ residual)
-            weight = 1.0 / (1.0 + squared / _CAUCHY**2)
-            information += weight * jacobian.T @ precision @ jacobian
-            gradient += weight * jacobian.T @ precision @ residual
-            cost += _CAUCHY**2 * math.log1p(squared / _CAUCHY**2)
-        step = np.linalg.solve(information, gradient)
+        offset = Pose2(0.0, 0.0, float(state[2])).apply(seen)
+        jacobian[:, 0, 2], jacobian[:, 1, 2] = -offset[:, 1], offset[:, 0]
+        residual[:, :2] = place - state[:2] - offset
+        residual[:, 2] = wrap(yaw - state[2])
+        squared = np.einsum("ni,nij,nj->n", residual, precision, residual)
+        weighted = precision / (1.0 + squared / _CAUCHY**2)[:, None, None]
+        information = np.einsum("nji,njk,nkl->il", jacobian, weighted, jacobian) + _NO_KNOWLEDGE
+        step = np.linalg.solve(information, np.einsum("nji,njk,nk->i", jacobian, weighted, residual))
+        cost = float(_CAUCHY**2 * np.log1p(squared / _CAUCHY**2).sum())
         step[2] = np.clip(step[2], -0.5, 0.5)
         state = state + step
         if np.abs(step).max() < 1e-4:
@@ -102,14 +105,9 @@ def _fit(anchors: Sequence[Anchor], pose: Pose2) -> tuple[Pose2, F64, float]:
     return Pose2.at(state[:2], wrap(float(state[2]))), information, cost
 
 
-def _linearise(anchor: Anchor, state: F64) -> tuple[F64, F64, F64]:
-    """Residual (measured minus predicted), its Jacobian and precision; two rows for a position, three for a pose."""
-    pose = Pose2.at(state[:2], float(state[2]))
-    offset = Pose2(0.0, 0.0, pose.yaw_rad).apply(anchor.T_ref_then.apply(anchor.lever))
-    rows = 2 if anchor.yaw_rad is None else 3
-    jacobian = np.array([[1.0, 0.0, -offset[1]], [0.0, 1.0, offset[0]], [0.0, 0.0, 1.0]])[:rows]
-    residual = np.zeros(rows)
-    residual[:2] = anchor.position - pose.xy - offset
-    if anchor.yaw_rad is not None:
-        residual[2] = wrap(anchor.yaw_rad - anchor.T_ref_then.yaw_rad - pose.yaw_rad)
-    return residual, jacobian, np.asarray(np.linalg.inv(anchor.covariance[:rows, :rows]), np.float64)
+def _precision(anchor: Anchor) -> F64:
+    """Inverse covariance (3, 3); zero for a yaw that was not measured."""
+    precision = np.zeros((3, 3))
+    size = 2 if anchor.yaw_rad is None else 3
+    precision[:size, :size] = np.linalg.inv(anchor.covariance[:size, :size])
+    return precision
