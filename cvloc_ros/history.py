@@ -51,17 +51,18 @@ class History:
         self.headings: StampBuffer[HeadingSample] = StampBuffer(keep)
         self._own: deque[_KnownPose] = deque(maxlen=_OWN_POSES)
         self._initial: tuple[int, Pose2, F64] | None = None
+        self._start: _KnownPose | None = None
 
     def clear(self) -> None:
         """Forget everything."""
         for buffer in (self.odometry, self.fixes, self.headings):
             buffer.clear()
         self._own.clear()
-        self._initial = None
+        self._initial = self._start = None
 
     def start_at(self, stamp_ns: int, pose: Pose2, covariance: F64) -> None:
         """Set the initial pose; own poses found before it count no more."""
-        self._initial = (stamp_ns, pose, covariance)
+        self._initial, self._start = (stamp_ns, pose, covariance), None
         self._own.clear()
 
     def remember(self, point: TrackPoint, estimate: PoseEstimate) -> None:
@@ -126,15 +127,23 @@ class History:
             anchors += self._heading_anchors(here, back, anchors[-1].position, config)
         return anchors, (here.stamp_ns - newest_ns) * 1e-9
 
+    def _start_pose(self) -> list[_KnownPose]:
+        """The initial pose at its place on the track."""
+        if self._start is not None:
+            return [self._start]
+        if self._initial is None:
+            return []
+        stamp_ns, pose, covariance = self._initial
+        point, reach = self.odometry.nearest(stamp_ns), self.odometry.newest_ns
+        if point is None or reach is None:
+            return []
+        start = _KnownPose(point, pose, covariance, "initial")
+        if reach >= stamp_ns:
+            self._start = start  # the odometry will forget this moment
+        return [start]
+
     def _known_poses(self, config: Config) -> list[_KnownPose]:
-        known = []
-        if self._initial is not None:
-            stamp_ns, pose, covariance = self._initial
-            point = self.odometry.nearest(stamp_ns)
-            if point is not None:
-                known.append(_KnownPose(point, pose, covariance, "initial"))
-                # Later odometry forgets the start; from now on it counts where it was resolved first.
-                self._initial = (point.stamp_ns, pose, covariance)
+        known = self._start_pose()
         if config.prior.use_own_poses:
             floor = np.diag([config.prior.own_sigma_m**2] * 2 + [math.radians(config.prior.own_sigma_deg) ** 2])
             # Errors of successive matches on the same imagery are alike: together they count as one.
@@ -169,6 +178,8 @@ class History:
         spread = fix_covariance(last.covariance, config)
         sigma_m = math.sqrt(float(np.trace(spread)) / 2.0)
         heading, _ = self.headings.bracket(stamp_ns)
+        if heading is not None and (stamp_ns - heading[0]) * 1e-9 > config.prior.fix_max_age_s:
+            heading = None  # without odometry nothing tells how far the vehicle has turned since
         yaw, sigma_yaw, source = 0.0, math.pi, "fix"
         if heading is not None:
             yaw, sigma_yaw, source = heading[1].yaw_rad, heading[1].sigma_rad, "fix+heading"
