@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pyproj import Transformer
 
 from cvloc_ros.errors import GeoError
 from cvloc_ros.geo.box import Box2
@@ -53,6 +54,7 @@ class AerialMap:
         self.attribution, self.description = imagery.attribution, imagery.description
         self.is_network = imagery.is_network
         self.bounds_map = _bounds_map(imagery, projection)
+        self.bounds_lonlat = _bounds_lonlat(imagery)
         self._imagery, self._projection, self._config = imagery, projection, config
         self._prefetcher = prefetcher
         self._lock = threading.Lock()
@@ -166,6 +168,14 @@ class AerialMap:
             key=(imagery.name, level.number, frame, self._projection, pixels.digest),
             tiles=pixels.state,
         )
+
+
+def _bounds_lonlat(imagery: Imagery) -> tuple[float, float, float, float] | None:
+    """West, south, east, north in degrees of the imagery's datum; None where unknown."""
+    if imagery.bounds is None:
+        return None
+    degrees = Transformer.from_crs(imagery.crs, "EPSG:4326", always_xy=True).transform_bounds(*imagery.bounds)
+    return (degrees[0], degrees[1], degrees[2], degrees[3])
 
 
 def _bounds_map(imagery: Imagery, projection: Projection) -> Box2 | None:

@@ -174,6 +174,12 @@ class TileCache:
             if found is not None:
                 yield key, bytes(found[0]), bytes(found[1])
 
+    def placeholders(self) -> list[tuple[bytes, int]]:
+        """Return (content address, number of places) of pictures that are taken as "no imagery"."""
+        sql = "SELECT tile_id, count(*) FROM map WHERE tile_id IS NOT NULL GROUP BY tile_id HAVING count(*) >= ?"
+        with self._read_lock:
+            return [(bytes(content), n) for content, n in self._file.read.execute(sql, (SUSPECT_PLACES,))]
+
     def sound(self) -> str:
         """Run SQLite's own check; return "ok" or what is wrong."""
         try:

@@ -17,7 +17,7 @@ from cvloc_ros.tiles.places import Places
 from cvloc_ros.tiles.store import MISSING, Answer, TileData, TileKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 _MERCATOR = ("", "epsg:3857", "epsg:900913", "epsg:3785", "3857", "900913")
@@ -62,7 +62,12 @@ class MBTilesStore:
             answers[key] = MISSING
             by_zoom.setdefault(key.z, set()).add(key)
         for z, group in by_zoom.items():
-            for key, data in self._range(z, group):
+            try:
+                found = self._range(z, group)
+            except sqlite3.Error as err:
+                answers.update(dict.fromkeys(group, TileData(Answer.FAILED, reason=f"{self.name}: {err}")))
+                continue
+            for key, data in found:
                 content = tile_id(data)
                 answers[key] = TileData(Answer.CACHED, data, content, self._places.count(content, key))
         return answers
@@ -76,6 +81,14 @@ class MBTilesStore:
     def version(self) -> int:
         """Return 0: the file does not change."""
         return 0
+
+    def contents(self) -> Iterator[tuple[TileKey, bytes]]:
+        """Yield every tile."""
+        with self._lock:
+            places = self._db.execute("SELECT zoom_level, tile_column, tile_row FROM tiles").fetchall()
+        for z, column, row in places:
+            key = TileKey(z, column, (1 << z) - 1 - row)
+            yield from self._range(z, {key})
 
     def close(self) -> None:
         """Close the file."""

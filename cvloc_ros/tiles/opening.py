@@ -13,7 +13,6 @@ from cvloc_ros.errors import GeoError, TileSourceError
 from cvloc_ros.tiles.aerial_map import AerialMap
 from cvloc_ros.tiles.folder import FolderStore, find_template
 from cvloc_ros.tiles.mbtiles import MBTilesStore
-from cvloc_ros.tiles.opening_network import open_network_store
 from cvloc_ros.tiles.prefetch import Prefetcher
 from cvloc_ros.tiles.pyramid import TilePyramid
 from cvloc_ros.tiles.raster import RasterMap
@@ -64,6 +63,9 @@ def _open_local(source: str, config: Tiles) -> Imagery:
 
 
 def _open_network(source: str, config: Tiles, projection: Projection) -> AerialMap:
+    # requests and its dependencies take 0.1 s to import: local maps need not wait for them.
+    from cvloc_ros.tiles.opening_network import open_network_store
+
     store = open_network_store(source, config)
     imagery = _pyramid(store, config)
     _check_reach(imagery, projection)

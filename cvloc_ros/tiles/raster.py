@@ -71,9 +71,12 @@ class RasterMap:
                 part.row - window.row : part.row - window.row + part.height,
                 part.column - window.column : part.column - window.column + part.width,
             ]
-            rgb[area], valid[area] = self._read_inside(_factor(level), part)
-        return Pixels(rgb, valid, TileState(tiles=1, cached=int(part is not None), missing=int(part is None)),
-                      self._digest)
+            try:
+                rgb[area], valid[area] = self._read_inside(_factor(level), part)
+            except OSError as err:  # rasterio's errors of reading are OSErrors
+                return Pixels(rgb, valid, TileState(tiles=1, failed=1, message=f"{self.name}: {err}"), "unreadable")
+        state = TileState(tiles=1, cached=int(part is not None), missing=int(part is None))
+        return Pixels(rgb, valid, state, self._digest)
 
     def share(self, level: Level, window: Window) -> float:
         """Return the share of the window inside the raster."""

@@ -44,7 +44,7 @@ class Spotted:
     def __getattr__(self, name):
         return getattr(self._source, name)
 
-    def read(self, level, window, deadline_s):
+    def read(self, level, window, deadline_s):  # noqa: ARG002
         column, row, sigma = self._spot
         rgb = self._kit.blob(window.height, window.width, column - window.column, row - window.row, sigma)
         return Pixels(rgb, np.ones(rgb.shape[:2], bool), TileState(), "spot")
@@ -73,7 +73,7 @@ def measure(source, lonlat_of, kit, *, crs="", resolution_m=0.2, datum_shift_m=(
     return errors
 
 
-def DATUM_OF(source, lonlat_of):  # noqa: N802
+def DATUM_OF(source, lonlat_of):
     lon, lat = lonlat_of(*lonlat_of.pixels[0])
     return float(lat), float(lon)
 

@@ -78,8 +78,8 @@ def test_content_is_that_of_the_tile(town_map, kit, projection):
 
 
 def test_two_maps_of_one_file_give_equal_patches(town, projection):
-    maps = [open_map(Tiles(source=str(town)), Projection("local_enu", projection.latitude_deg, projection.longitude_deg))
-            for _ in range(2)]
+    twin = Projection("local_enu", projection.latitude_deg, projection.longitude_deg)
+    maps = [open_map(Tiles(source=str(town)), place) for place in (projection, twin)]
     first, second = (aerial.patch(HERE, 30.0) for aerial in maps)
     assert first.key == second.key
     assert np.array_equal(first.rgb, second.rgb)
@@ -152,8 +152,8 @@ def test_damaged_tile_is_counted_and_named(tmp_path, kit, projection):
 
 
 def test_zoom_can_be_chosen(town, projection):
-    patches = {zoom: open_map(Tiles(source=str(town), zoom=zoom), projection).patch(HERE, 20.0) for zoom in (17, 18, 22)}
-    assert [patches[zoom].key[1] for zoom in (17, 18, 22)] == [17, 18, 19]
+    maps = [open_map(Tiles(source=str(town), zoom=zoom), projection) for zoom in (17, 18, 22)]
+    assert [aerial.patch(HERE, 20.0).key[1] for aerial in maps] == [17, 18, 19]
 
 
 def test_coverage_without_decoding(town_map):

@@ -15,6 +15,10 @@ from cvloc_ros.tiles.mbtiles import MBTilesStore
 from cvloc_ros.tiles.store import Answer, TileKey
 
 
+def listing(path):
+    return sorted(other.name for other in path.parent.iterdir())
+
+
 def test_rows_are_counted_from_the_south(tmp_path, kit):
     north, south = TileKey(3, 4, 2), TileKey(3, 4, 3)
     tiles = {north: kit.encode(kit.texture(*north)), south: kit.encode(kit.texture(*south))}
@@ -72,8 +76,20 @@ def test_file_cut_short_is_refused(town):
         MBTilesStore(town)
 
 
+def test_damage_found_while_driving_is_an_answer(tmp_path, kit):
+    tiles = {key: kit.encode(kit.texture(*key)) for key in kit.around(19, 4)}
+    path = kit.write_mbtiles(tmp_path / "m.mbtiles", tiles)
+    size = path.stat().st_size
+    store = MBTilesStore(path)
+    with path.open("r+b") as file:
+        file.seek(size // 4)
+        file.write(b"\xff" * (size // 2))
+    answers = store.get(kit.around(19, 4), 0.0)
+    assert {answer.answer for answer in answers.values()} <= {Answer.FAILED, Answer.CACHED, Answer.MISSING}
+
+
 def test_file_of_the_user_is_never_touched(town, kit):
-    before = hashlib.sha256(town.read_bytes()).hexdigest(), town.stat().st_mtime_ns, sorted(os.listdir(town.parent))
+    before = hashlib.sha256(town.read_bytes()).hexdigest(), town.stat().st_mtime_ns, listing(town)
     time.sleep(0.01)
     store = MBTilesStore(town)
     store.get(kit.around(19), 0.0)
@@ -81,7 +97,7 @@ def test_file_of_the_user_is_never_touched(town, kit):
         store._db.execute("DELETE FROM tiles")
     store.close()
     assert before == (
-        hashlib.sha256(town.read_bytes()).hexdigest(), town.stat().st_mtime_ns, sorted(os.listdir(town.parent)),
+        hashlib.sha256(town.read_bytes()).hexdigest(), town.stat().st_mtime_ns, listing(town),
     )
 
 
@@ -94,4 +110,4 @@ def test_wal_file_in_a_folder_without_write_access(town, kit, monkeypatch):
     answers = store.get(kit.around(19), 0.0)
     assert np.all([answer.data is not None for answer in answers.values()])
     store.close()
-    assert sorted(os.listdir(town.parent)) == ["town.mbtiles"]
+    assert listing(town) == ["town.mbtiles"]

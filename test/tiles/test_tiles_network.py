@@ -36,7 +36,8 @@ class Server:
 
     def good(self, request):
         z, x, y = (int(part) for part in request.path[1:-4].split("/"))
-        return Response(self.kit.encode(self.kit.texture(z, x, y)), content_type="image/jpeg", headers={"ETag": '"one"'})
+        data = self.kit.encode(self.kit.texture(z, x, y))
+        return Response(data, content_type="image/jpeg", headers={"ETag": '"one"'})
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +273,11 @@ def test_notice_picture_with_status_200_is_recognised(server, network_map, kit):
 
 @pytest.mark.parametrize(
     ("rule", "headers"),
-    [("etag: vvvv", {"ETag": '"vvvvvvvv"'}), ("header: {X-Info: no-tile}", {"X-Info": "no-tile"}), ("status: [418]", {})],
+    [
+        ("etag: vvvv", {"ETag": '"vvvvvvvv"'}),
+        ("header: {X-Info: no-tile}", {"X-Info": "no-tile"}),
+        ("status: [418]", {}),
+    ],
 )
 def test_placeholder_by_the_rules_of_the_catalogue(server, network_map, tmp_path, kit, rule, headers):
     status = 418 if "status" in rule else 200
@@ -383,8 +388,8 @@ def test_prefetch_gives_up_when_the_network_is_gone(projection, tiles_config, mo
 def test_tiles_that_must_not_be_stored_stay_in_memory(server, network_map, tmp_path):
     catalogue = tmp_path / "own.yaml"
     catalogue.write_text(
-        f"providers:\n  strict: {{title: strict, url: '{server.url}', max_zoom: 19, attribution: them, licence: closed, "
-        "store: forbidden, rate_per_s: 50}\n"
+        f"providers:\n  strict: {{title: strict, url: '{server.url}', max_zoom: 19, attribution: them, "
+        "licence: closed, store: forbidden, rate_per_s: 50}\n"
     )
     aerial = network_map(source="provider:strict", providers_file=str(catalogue), wait_s=20.0)
     assert aerial.patch(HERE, 5.0).coverage == 1.0

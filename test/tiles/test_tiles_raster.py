@@ -109,6 +109,18 @@ def test_picture_without_georeference(tmp_path, kit):
         RasterMap(tmp_path / "photo.jpg", "EPSG:2994")
 
 
+def test_file_cut_short_is_a_state_of_the_patch_not_a_crash(write, kit):
+    path = write(rgb=np.tile(kit.texture(1, 1, 1), (4, 4, 1)), compress="deflate", tiled=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    try:
+        source = RasterMap(path)
+    except TileSourceError:
+        return
+    pixels = source.read(source.levels[0], Window(0, 0, 1024, 1024), 0.0)
+    assert pixels.state.failed == 1
+    assert "m.tif" in pixels.state.message
+
+
 def test_file_that_is_no_raster(tmp_path):
     (tmp_path / "map.tif").write_bytes(b"nothing")
     with pytest.raises(TileSourceError, match="cannot be read as a raster"):

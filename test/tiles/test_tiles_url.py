@@ -35,7 +35,9 @@ def test_wms_box_is_that_of_the_tile():
     assert [float(part) for part in url.split("=")[1].split(",")] == pytest.approx(list(box), abs=1e-6)
 
 
-@pytest.mark.parametrize(("template", "word"), [("http://a/{z}/{x}/{why}", "unknown placeholder"), ("http://a/{z}", "needs")])
+@pytest.mark.parametrize(
+    ("template", "word"), [("http://a/{z}/{x}/{why}", "unknown placeholder"), ("http://a/{z}", "needs")]
+)
 def test_bad_template_is_refused(template, word):
     with pytest.raises(TileSourceError, match=word):
         prepare(template, 256)
