@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,20 +22,32 @@ ELLIPSE_SIGMA = 2.4477
 REACH_M = 25.0
 """Ground beyond this distance is left out of the view of the map through the camera."""
 
+RAY_STEP_PX = 8
+CHEQUER_PX = 24
+
 LIKELY = 8.0
 """Log-likelihood below the best down to which cells count as evidence."""
 
 
 def overlay(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
-    """Show the map with the pose; below it each current camera image and the map seen through that camera.
+    """Show the map with the pose, beside it the ground as the cameras see it, laid onto the map at that pose.
 
-    Where both show the same street, the pose is right. Returns RGB (height, size_px, 3).
+    Below follow the current camera images, each beside the map as it looks through that camera. Where both halves of
+    a pair show the same street, the pose is right. Returns RGB (height, 2 size_px, 3).
     """
-    rows = [aerial(result, size_px)]
     shown = result.estimate or result.candidate
-    if shown is not None and result.patch is not None:
-        current = [view for view in result.views if view.stamp_ns == result.stamp_ns] or list(result.views[-1:])
-        rows += [_pair(view, result.patch, shown.pose, size_px) for view in current[:4]]
+    if shown is None or result.patch is None:
+        return np.hstack([aerial(result, size_px), np.full((size_px, size_px, 3), 40, np.uint8)])
+    rows = [np.hstack([aerial(result, size_px), _draped(result, result.patch, shown.pose, size_px)])]
+    current = [view for view in result.views if view.stamp_ns == result.stamp_ns] or list(result.views[-1:])
+    pairs = [_pair(view, result.patch, shown.pose, size_px) for view in current]
+    for left in range(0, len(pairs), 2):
+        two = pairs[left : left + 2]
+        height = max(pair.shape[0] for pair in two)
+        row = np.zeros((height, 2 * size_px, 3), np.uint8)
+        for index, pair in enumerate(two):
+            row[: pair.shape[0], index * size_px : index * size_px + pair.shape[1]] = pair
+        rows.append(row)
     return np.vstack(rows)
 
 
@@ -60,7 +73,7 @@ def aerial(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
 
 
 def score(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
-    """Show the best log-likelihood over yaw for each place (bright is likely), and over places for each yaw below.
+    """Show the best similarity over yaw for each place (bright is alike), and the best log-likelihood for each yaw below.
 
     Returns RGB; grey where the matcher gives no scores.
     """
@@ -70,7 +83,8 @@ def score(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
     likelihood = _numpy(volume.log_likelihood)
     finite = np.isfinite(likelihood)
     best = likelihood[finite].max() if finite.any() else 0.0
-    places = np.where(finite.any(axis=0), np.max(likelihood, axis=0, initial=-np.inf), np.nan) - best
+    similarity = np.max(np.where(finite, _numpy(volume.scores), -np.inf), axis=0)
+    places = np.where(finite.any(axis=0), similarity, np.nan)
     if volume.y_m[-1] > volume.y_m[0]:
         places = places[::-1]
     heat = cv2.resize(_heat(places), (size_px, size_px), interpolation=cv2.INTER_NEAREST)
@@ -83,6 +97,15 @@ def score(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
     canvas.scale_bar()
     per_yaw = np.max(np.where(finite, likelihood, -np.inf), axis=(1, 2)) - best
     return np.vstack([_titled(canvas.rgb, result), _yaw_profile(volume.yaw_rad, per_yaw, size_px)])
+
+
+def on_host(result: LocalizationResult) -> LocalizationResult:
+    """Return the result with its score volume as arrays, so that drawing it needs no device (and no torch)."""
+    volume = result.volume
+    if volume is None:
+        return result
+    arrays: dict[str, Any] = {name: _numpy(getattr(volume, name)) for name in ("log_likelihood", "scores", "overlap")}
+    return dataclasses.replace(result, volume=dataclasses.replace(volume, **arrays))
 
 
 def evidence_points(result: LocalizationResult, limit: int = 4000) -> F64:
@@ -106,27 +129,60 @@ def through_camera(view: GroundView, patch: AerialPatch, T_map_base: Pose2, widt
 
     The ground is the plane z = 0 of base at the view's own stamp; what is not on it appears wrong, as it should.
     """
-    model, scale = view.camera, width_px / view.camera.width
-    height_px = max(round(model.height * scale), 1)
-    columns, rows = np.meshgrid(np.arange(width_px), np.arange(height_px))
-    uv = np.stack([(columns + 0.5) / scale - 0.5, (rows + 0.5) / scale - 0.5], axis=-1)
-    rays = model.unproject(uv) @ view.T_base_camera[:3, :3].T
+    height_px = max(round(view.camera.height * width_px / view.camera.width), 1)
+    # The rays of a lens model are slow to find; between the nodes of a coarse grid the ground is nearly straight.
+    coarse = (max(width_px // RAY_STEP_PX, 2), max(height_px // RAY_STEP_PX, 2))
+    columns, rows = np.meshgrid(np.arange(coarse[0]), np.arange(coarse[1]))
+    scale = np.array([view.camera.width / coarse[0], view.camera.height / coarse[1]])
+    uv = (np.stack([columns, rows], axis=-1) + 0.5) * scale - 0.5
+    rays = view.camera.unproject(uv) @ view.T_base_camera[:3, :3].T
     origin = view.T_base_camera[:3, 3]
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = -origin[2] / rays[..., 2]
         ground = origin[:2] + distance[..., None] * rays[..., :2]
         near = (distance > 0) & (np.linalg.norm(ground, axis=-1) < REACH_M)
     place = patch.px_from_map((T_map_base @ view.T_ref_base).apply(np.where(near[..., None], ground, 0.0)))
-    place = np.where(near[..., None], place, -10.0).astype(np.float32)
-    seen = cv2.remap(patch.rgb, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderValue=(40, 40, 40))
-    return cv2.resize(view.rgb, (width_px, height_px), interpolation=cv2.INTER_AREA), seen
+    place = np.where(near[..., None], place, np.nan).astype(np.float32)
+    fine = cv2.resize(place, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
+    fine = np.where(np.isfinite(fine), fine, np.float32(-10.0))
+    seen = cv2.remap(_masked(patch), fine[..., 0], fine[..., 1], cv2.INTER_LINEAR, borderValue=(40, 40, 40))
+    taken = cv2.resize(view.rgb, (width_px, height_px), interpolation=cv2.INTER_AREA)
+    if view.T_base_camera[2, 1] > 0:  # mounted upside down
+        return taken[::-1, ::-1], seen[::-1, ::-1]
+    return taken, seen
+
+
+def _draped(result: LocalizationResult, patch: AerialPatch, pose: Pose2, size_px: int) -> U8:
+    """Lay the ground that the views see onto the map in a chequered pattern, where both can be compared."""
+    canvas = _Canvas.around(result, patch, size_px)
+    columns, rows = np.meshgrid(np.arange(size_px), np.arange(size_px))
+    chequer = (columns // CHEQUER_PX + rows // CHEQUER_PX) % 2 == 0
+    points = canvas.metres(np.stack([columns[chequer], rows[chequer]], axis=-1).astype(np.float64))
+    place = np.round(patch.px_from_map(points)).astype(np.intp)
+    within = ((place >= 0) & (place < np.array(patch.valid.shape[::-1]))).all(axis=1)
+    within[within] = patch.valid[place[within, 1], place[within, 0]]
+    pixels, points = np.flatnonzero(chequer)[within], points[within]
+    for view in sorted(result.views, key=lambda item: item.stamp_ns):
+        ground = (pose @ view.T_ref_base).inverse().apply(points)
+        near = np.flatnonzero((np.abs(ground) < REACH_M / 2).all(axis=1))
+        rays = np.column_stack([ground[near], np.zeros(len(near))]) - view.T_base_camera[:3, 3]
+        uv, inside = view.camera.project(rays @ view.T_base_camera[:3, :3])
+        column, row = np.round(uv[inside]).astype(np.intp).T
+        column, row = np.clip(column, 0, view.rgb.shape[1] - 1), np.clip(row, 0, view.rgb.shape[0] - 1)
+        usable = np.ones(len(row), bool) if view.valid is None else view.valid[row, column]
+        canvas.rgb.reshape(-1, 3)[pixels[near[inside][usable]]] = view.rgb[row[usable], column[usable]]
+    canvas.scale_bar()
+    _text(canvas.rgb, "ground seen by the cameras (squares) on the map", (6, 16))
+    return canvas.rgb
+
+
+def _masked(patch: AerialPatch) -> U8:
+    return np.where(patch.valid[..., None], patch.rgb, np.uint8(40))
 
 
 def _pair(view: GroundView, patch: AerialPatch, pose: Pose2, size_px: int) -> U8:
     left, right = through_camera(view, patch, pose, size_px // 2)
-    pair = np.hstack([left, right])
-    if pair.shape[1] < size_px:
-        pair = cv2.copyMakeBorder(pair, 0, 0, 0, size_px - pair.shape[1], cv2.BORDER_CONSTANT)
+    pair = np.ascontiguousarray(np.hstack([left, right]))
     _text(pair, f"{view.camera_name}: image | map from the pose", (6, pair.shape[0] - 8), 0.4)
     return pair
 
@@ -150,14 +206,17 @@ class _Canvas:
         linear = np.array([[scale, 0.0], [0.0, -scale]])
         offset = np.array([size_px / 2, size_px / 2]) - linear @ centre
         to_canvas = np.column_stack([linear @ patch.map_from_px[:, :2], linear @ patch.map_from_px[:, 2] + offset])
-        shown = np.where(patch.valid[..., None], patch.rgb, np.uint8(40))
         flags = cv2.INTER_AREA if scale * patch.metres_per_px < 1 else cv2.INTER_LINEAR
-        rgb = cv2.warpAffine(shown, to_canvas, (size_px, size_px), flags=flags, borderValue=(40, 40, 40))
+        rgb = cv2.warpAffine(_masked(patch), to_canvas, (size_px, size_px), flags=flags, borderValue=(40, 40, 40))
         return cls(rgb, linear, offset)
 
     def pixels(self, points: F64) -> F64:
         """Take map points (..., 2) to pixels."""
         return np.asarray(points) @ self._linear.T + self._offset
+
+    def metres(self, pixels: F64) -> F64:
+        """Take pixels (..., 2) to map points."""
+        return (pixels - self._offset) @ np.linalg.inv(self._linear).T
 
     def outline(self, points: F64, colour: Sequence[int], thickness: int = 1) -> None:
         """Draw a line through map points."""
@@ -240,10 +299,14 @@ def _numpy(tensor: Any) -> F64:
 
 
 def _heat(values: F64) -> U8:
-    """Colour log-likelihoods relative to the best (0); NaN and -inf become grey."""
-    shown = np.clip(1.0 + np.where(np.isfinite(values), values, -np.inf) / LIKELY / 2, 0.0, 1.0)
-    colours = cv2.applyColorMap((shown * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[..., ::-1]
-    return np.where(np.isfinite(values)[..., None], colours, np.uint8(40))
+    """Colour from the 5 % quantile to the best; what was not compared becomes grey."""
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.full((*values.shape, 3), 40, np.uint8)
+    low, high = np.quantile(values[finite], 0.05), values[finite].max()
+    level = np.clip((np.where(finite, values, low) - low) / max(high - low, 1e-9), 0.0, 1.0)
+    colours = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[..., ::-1]
+    return np.where(finite[..., None], colours, np.uint8(40))
 
 
 def _axes_affine(x_m: F64, y_m: F64, size_px: int) -> tuple[F64, F64]:

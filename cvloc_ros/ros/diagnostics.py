@@ -23,7 +23,7 @@ REJECTIONS_WARN = 10
 ODOM_SILENT_S = 2.0
 JUMP_SHOWN_S = 10.0
 FOREIGN_CLOCK_S = 60.0
-MILD = ("odom frame",)
+MILD = ("odom frame", "tf conflict")
 """Standing faults that do not stop the output."""
 
 KEYS: Mapping[str, tuple[str, ...]] = {

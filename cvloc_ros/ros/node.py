@@ -238,6 +238,8 @@ class CvlocNode(LifecycleNode):
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
         config = None if self._session is None else self.parameters.current
+        if self._session is not None:
+            self.health.trouble("tf conflict", "; ".join(self._session.transforms.conflicts()))
         name = self.get_fully_qualified_name().lstrip("/")
         message.status = diagnostics.statuses(name, config, self.health.snapshot(), self._situation(config))
         self._diagnostics.publish(message)

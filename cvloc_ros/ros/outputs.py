@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,14 +12,14 @@ import numpy as np
 from geometry_msgs.msg import PolygonStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image, NavSatFix, PointCloud2
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import NavSatFix
 from visualization_msgs.msg import MarkerArray
 
-from cvloc_ros import overlays
 from cvloc_ros.config import Config
 from cvloc_ros.errors import GeoError
 from cvloc_ros.ros import compat, convert
+from cvloc_ros.ros.debug import DebugOutputs
 from cvloc_ros.ros.health import Health
 from cvloc_ros.ros.status import Circumstances, status_message
 from cvloc_ros.ros.tf import TfOutput
@@ -30,7 +29,6 @@ from cvloc_ros.types import F64, NOT_ATTEMPTED, LocalizationResult, Status
 RELIABLE = QoSProfile(depth=10)
 LATEST = QoSProfile(depth=1)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-HEAVY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 TOPICS: dict[str, tuple[Any, QoSProfile]] = {
     "~/pose": (PoseWithCovarianceStamped, RELIABLE),
@@ -39,12 +37,7 @@ TOPICS: dict[str, tuple[Any, QoSProfile]] = {
     "~/datum": (NavSatFix, LATCHED),
     "~/markers": (MarkerArray, LATEST),
     "~/search_window": (PolygonStamped, LATEST),
-    "~/debug/overlay": (Image, HEAVY),
-    "~/debug/aerial": (Image, HEAVY),
-    "~/debug/score": (Image, HEAVY),
-    "~/debug/points": (PointCloud2, HEAVY),
 }
-PICTURES = {"~/debug/overlay": overlays.overlay, "~/debug/aerial": overlays.aerial, "~/debug/score": overlays.score}
 
 
 class Outputs:
@@ -59,7 +52,6 @@ class Outputs:
         self._health, self._dropped = health, dropped
         self._last_pose_ns: int | None = None
         self._last_status: Status | None = None
-        self._last_debug_s = -math.inf
         self._datum: tuple[float, float] | None = None
         topics = dict(TOPICS)
         if compat.LocalizationStatus is not None:
@@ -67,10 +59,11 @@ class Outputs:
         self._publishers = {
             name: node.create_lifecycle_publisher(kind, name, qos) for name, (kind, qos) in topics.items()
         }
-        self._bridge = compat.CvBridge()
+        self._debug = DebugOutputs(node, config)
 
     def close(self) -> None:
         """Destroy the publishers."""
+        self._debug.close()
         for publisher in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
 
@@ -106,7 +99,7 @@ class Outputs:
             around = Circumstances(sequence, latency_s, self._dropped())
             self._publish("~/status", status_message(result, config, around))
         self._publish_shapes(result, config)
-        self._publish_debug(result, config)
+        self._debug.offer(result)
 
     def _publish(self, topic: str, message: Any) -> None:
         self._publishers[topic].publish(message)
@@ -137,22 +130,6 @@ class Outputs:
             self._publish("~/markers", convert.markers(shown, result.stamp_ns, config.frames.map, accepted=accepted))
         if result.window is not None and self._heard("~/search_window"):
             self._publish("~/search_window", convert.search_window(result.window, result.stamp_ns, config.frames.map))
-
-    def _publish_debug(self, result: LocalizationResult, config: Config) -> None:
-        now_s = time.monotonic()
-        wanted = [topic for topic in (*PICTURES, "~/debug/points") if self._heard(topic)]
-        if not wanted or result.patch is None or now_s - self._last_debug_s < 1.0 / config.output.debug_rate_hz:
-            return
-        self._last_debug_s = now_s
-        header = convert.header(result.stamp_ns, config.frames.map)
-        for topic in wanted:
-            if topic in PICTURES:
-                picture = PICTURES[topic](result)
-                self._publish(topic, self._bridge.cv2_to_imgmsg(picture, encoding="rgb8", header=header))
-            else:
-                points = overlays.evidence_points(result)
-                cloud = np.column_stack([points[:, :2], np.zeros(len(points)), points[:, 2]])
-                self._publish(topic, convert.cloud(cloud, "x y z intensity".split(), result.stamp_ns, config.frames.map))
 
 
 def fault_of(result: LocalizationResult, last_pose_ns: int | None) -> str:

@@ -128,11 +128,16 @@ class TfInput:
         for edge in messages.transforms(message):
             if edge.parent == self._config.frames.map and self._is_duplicate_or_own(edge):
                 continue
-            self._session.add_transform(*edge[:3], edge.matrix, static=False)
+            self._store(edge, static=False)
 
     def _on_static(self, message: Any) -> None:
         for edge in messages.transforms(message):
-            self._session.add_transform(*edge[:3], edge.matrix, static=True)
+            self._store(edge, static=True)
+
+    def _store(self, edge: messages.Transform, *, static: bool) -> None:
+        reason = self._session.add_transform(edge.parent, edge.child, edge.stamp_ns, edge.matrix, static=static)
+        if reason:
+            self._health.refuse(f"tf {edge.parent} -> {edge.child}", reason)
 
     def _is_duplicate_or_own(self, edge: messages.Transform) -> bool:
         frames = self._config.frames

@@ -63,8 +63,8 @@ class FakeSession(Session):
     def set_calibration(self, camera, model) -> None:
         self.models[camera] = model
 
-    def add_transform(self, parent, child, stamp_ns, T_parent_child, *, static) -> None:
-        self.transforms.add(parent, child, stamp_ns, T_parent_child, static=static)
+    def add_transform(self, parent, child, stamp_ns, T_parent_child, *, static) -> str:
+        return self.transforms.add(parent, child, stamp_ns, T_parent_child, static=static)
 
     def add_fix(self, fix: GeoFix) -> str:
         if fix.quality < 0:

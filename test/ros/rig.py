@@ -121,7 +121,15 @@ class Rig:
         made = self._publishers[topic]
         if match:
             wait_for(lambda: made.get_subscription_count() > 0, what=f"subscription of {topic}")
+            if kind in (Image, CompressedImage):
+                self._settle(topic, made, qos)
         return made
+
+    def _settle(self, topic: str, made: Any, qos: str) -> None:
+        """Wait until the node's reader has taken the reliability of this publisher; it subscribes anew for that."""
+        feed = next(item for item in self.node._inputs.feeds if item.topic == f"/{self.namespace}/{topic}")
+        wait_for(lambda: feed.reliable == (qos != "best_effort"), what=f"reliability of {topic}")
+        wait_for(lambda: made.get_subscription_count() == 1, what=f"new subscription of {topic}")
 
     def send_tf(self, parent: str, child: str, stamp_ns: int, x: float = 0.0, *, static: bool = False) -> None:
         message = TransformStamped(header=convert.header(stamp_ns, parent), child_frame_id=child)

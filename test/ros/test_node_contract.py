@@ -16,7 +16,7 @@ from rig import stamp_now, wait_for
 from sensor_msgs.msg import Image, NavSatFix, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from cvloc_ros.ros import compat
+from cvloc_ros.ros import compat, debug
 
 PLANAR = [0, 1, 5]
 
@@ -130,10 +130,8 @@ def test_shapes_and_debug_pictures_come_while_somebody_listens(driving):
 
 
 def test_debug_pictures_are_not_made_for_nobody(driving, monkeypatch):
-    from cvloc_ros.ros import outputs
-
     made = []
-    monkeypatch.setitem(outputs.PICTURES, "~/debug/overlay", made.append)
+    monkeypatch.setitem(debug.PICTURES, "~/debug/overlay", made.append)
     driving.listen("~/pose", PoseWithCovarianceStamped)
     driving.send_image(stamp_now())
     driving.wait("~/pose")
