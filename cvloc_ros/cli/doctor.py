@@ -6,19 +6,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
+from cvloc_ros.cli.options import Assignments, MapSource
 from cvloc_ros.cli.settings import build
 
 
 def doctor(
     target: tyro.conf.Positional[str],
     *,
-    map_source: Annotated[str, tyro.conf.arg(name="map", metavar="MAP")] = "",
+    map_source: MapSource = "",
     config: Path | None = None,
-    settings: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="KEY=VALUE")] = (),
+    settings: Assignments = (),
     datum: str = "",
     seconds: float = 10.0,
 ) -> int:

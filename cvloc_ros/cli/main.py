@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import logging
 import re
@@ -42,16 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command; return its exit code (2 for errors, 130 when interrupted)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    if not given or given[0] in ("-h", "--help"):
-        sys.stdout.write(overview())
-        return 0 if given else EXIT_ERROR
-    if given[0] == "--version":
-        sys.stdout.write(f"cvloc_ros {cvloc_ros.__version__}\n")
-        return 0
-    if given[0] not in COMMANDS:
-        return _fail(f"{given[0]}: no such command; choose one of {', '.join(COMMANDS)}")
     try:
-        return _run(COMMANDS[given[0]], given[0], join_negative(given[1:]))
+        return _dispatch(given)
     except CvlocError as err:
         return _fail(str(err))
     except KeyboardInterrupt:
@@ -59,6 +52,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return 0
+
+
+def _dispatch(given: list[str]) -> int:
+    if not given or given[0] in ("-h", "--help"):
+        sys.stdout.write(overview())
+        return 0 if given else EXIT_ERROR
+    if given[0] == "--version":
+        sys.stdout.write(f"cvloc_ros {cvloc_ros.__version__}\n")
+        return 0
+    if given[0] not in COMMANDS:
+        near = difflib.get_close_matches(given[0], COMMANDS, n=1)
+        msg = f"{given[0]}: no such command" + (f"; did you mean {near[0]}?" if near else "; see cvloc --help")
+        raise CvlocError(msg)
+    return _run(COMMANDS[given[0]], given[0], join_negative(given[1:]))
 
 
 def overview() -> str:

@@ -7,19 +7,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 
+from cvloc_ros.cli.options import Assignments, MapSource
 from cvloc_ros.cli.settings import build
 
 
 def replay(
     bag: tyro.conf.Positional[Path],
     *,
-    map_source: Annotated[str, tyro.conf.arg(name="map", metavar="MAP")] = "",
+    map_source: MapSource = "",
     config: Path | None = None,
-    settings: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="KEY=VALUE")] = (),
+    settings: Assignments = (),
     out: Path = Path("out/replay"),
     datum: str = "",
     truth: str = "",

@@ -120,7 +120,8 @@ def gnss_track(fixes: Sequence[GeoFix], session: Session, truth: Trajectory | No
     for fix, point in zip(fixes, np.asarray(points).reshape(-1, 2), strict=True):
         pose = truth.at(fix.stamp_ns) if truth else None
         offset = Pose2(0.0, 0.0, pose.yaw_rad).apply(arm) if pose else np.zeros(2)
-        samples.append((fix.stamp_ns, Pose2(*map(float, point - offset), 0.0)))
+        x, y = map(float, point - offset)
+        samples.append((fix.stamp_ns, Pose2(x, y, 0.0)))
     return Trajectory.of(samples, "GNSS")
 
 

@@ -68,9 +68,7 @@ class Bag:
         try:
             bag._open_parts()
             bag.topics = _merged(bag._parts)
-            if not any(topic.count for topic in bag.topics.values()):
-                msg = f"{path}: the bag holds no message; was the recorder running, and were its topics published?"
-                raise BagError(msg)
+            bag._check_content()
         except BaseException:
             bag.close()
             raise
@@ -122,6 +120,11 @@ class Bag:
     def _sorted(self) -> bool:
         return len(self._parts) == 1 and not self.notes
 
+    def _check_content(self) -> None:
+        if not any(topic.count for topic in self.topics.values()):
+            msg = f"{self.path}: the bag holds no message; was the recorder running, and were its topics published?"
+            raise BagError(msg)
+
     def _open_parts(self) -> None:
         files = _files(self.path)
         damage = {file: salvage.damage(file) for file in files}
@@ -135,8 +138,7 @@ class Bag:
                     raise
                 self.notes.append(f"{err}; its files are read one by one")
         elif not files:
-            msg = f"{self.path}: no .mcap, .db3 or .bag file with it; sqlite3 and mcap storage are read, others are " \
-                "not: `ros2 bag convert`"
+            msg = f"{self.path}: no .mcap or .db3 file; sqlite3 and mcap storage are read, others: `ros2 bag convert`"
             raise BagError(msg)
         elif not complete:
             self.notes.append("metadata.yaml is missing (was the recorder killed?); the files are read one by one")

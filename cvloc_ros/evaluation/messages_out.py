@@ -45,7 +45,8 @@ class MessageMaker:
         pose = estimate.pose
         point = self.new("geometry_msgs/msg/Point", x=pose.x_m, y=pose.y_m, z=0.0)
         full = self.new("geometry_msgs/msg/Pose", position=point, orientation=self._turn(pose.yaw_rad))
-        body = self.new("geometry_msgs/msg/PoseWithCovariance", pose=full, covariance=covariance_36(estimate.covariance))
+        covariance = covariance_36(estimate.covariance)
+        body = self.new("geometry_msgs/msg/PoseWithCovariance", pose=full, covariance=covariance)
         return self.new(POSE, header=self.header(stamp_ns, self._config.frames.map), pose=body)
 
     def transform(self, T_parent_child: Pose2, stamp_ns: int, child: str) -> Any:

@@ -29,7 +29,7 @@ DEFINITIONS = {
     "position_error_m": "distance of base in map to the truth, published poses; no alignment",
     "lateral_error_m": "absolute part across the true heading; longitudinal along it",
     "yaw_error_deg": "absolute, wrapped",
-    "gnss_position_error_m": "GNSS alone, interpolated at the stamps of all attempts with truth, antenna offset removed",
+    "gnss_position_error_m": "GNSS alone, interpolated at the stamps of attempts with truth, without antenna offset",
     "latency_ms": "wall clock of one attempt, and of its stages; attempts only",
     "late": "attempts slower than estimation.max_latency_s: a live node would have withheld them",
     "n": "sample size",

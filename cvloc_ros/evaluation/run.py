@@ -19,7 +19,8 @@ from cvloc_ros import messages
 from cvloc_ros.config import Config, merge
 from cvloc_ros.errors import BagError
 from cvloc_ros.evaluation import attempts as attempts_module
-from cvloc_ros.evaluation import outputs, truth as truth_module
+from cvloc_ros.evaluation import outputs
+from cvloc_ros.evaluation import truth as truth_module
 from cvloc_ros.evaluation.attempts import Attempt, Judged
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.feed import Feed

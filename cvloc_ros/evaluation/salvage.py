@@ -77,7 +77,7 @@ def topic_of(connection: Connection) -> Topic:
     """Describe a connection of rosbags."""
     profiles = getattr(connection.ext, "offered_qos_profiles", [])
     latched = bool(getattr(connection.ext, "latching", False))
-    return _topic(connection.topic, connection.msgtype, connection.msgcount, profiles, latched)
+    return _topic(connection.topic, connection.msgtype, connection.msgcount, profiles, latched=latched)
 
 
 def damage(file: Path) -> str:
@@ -117,7 +117,7 @@ def open_damaged(file: Path, stack: ExitStack) -> Salvaged:
         raise BagError(msg) from err
 
 
-def _topic(name: str, kind: str, count: int, profiles: list[Qos], latched: bool = False) -> Topic:
+def _topic(name: str, kind: str, count: int, profiles: list[Qos], *, latched: bool = False) -> Topic:
     offered = {profile.reliability for profile in profiles}
     if QosReliability.BEST_EFFORT in offered:
         reliability = "best_effort"
@@ -175,10 +175,8 @@ def _open_mcap(file: Path) -> Salvaged:
         else:
             counts[record.channel_id] += 1
     types = {key: schemas[channel.schema_id].name for key, channel in channels.items() if channel.schema_id in schemas}
-    topics = [
-        _topic(channels[key].topic, kind, counts[key], parse_qos(channels[key].metadata.get("offered_qos_profiles", "")))
-        for key, kind in sorted(types.items())
-    ]
+    offers = {key: parse_qos(channels[key].metadata.get("offered_qos_profiles", "")) for key in types}
+    topics = [_topic(channels[key].topic, kind, counts[key], offers[key]) for key, kind in sorted(types.items())]
     store = _typestore({s.name: (s.encoding, s.data.decode()) for s in schemas.values()})
 
     def read(wanted: Collection[str]) -> Iterator[RawMessage]:

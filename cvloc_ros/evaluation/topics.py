@@ -144,7 +144,7 @@ def find_cameras(bag: TopicSource) -> dict[str, dict[str, str]]:
         compressed = topic.type.endswith("CompressedImage")
         sections[name] = {
             "image_topic": topic.name.removesuffix("/compressed") if compressed else topic.name,
-            "camera_info_topic": _info(bag, base, len(best) == 1),
+            "camera_info_topic": _info(bag, base, alone=len(best) == 1),
             "transport": "compressed" if compressed else "raw",
         }
     return sections
@@ -228,7 +228,7 @@ def _identifier(text: str) -> str:
     return name if name[:1].isalpha() else "camera_" + name
 
 
-def _info(bag: TopicSource, base: str, alone: bool) -> str:
+def _info(bag: TopicSource, base: str, *, alone: bool) -> str:
     sibling = base.rstrip("/") + "/camera_info"
     infos = bag.find("CameraInfo")
     if any(topic.name == sibling for topic in infos):

@@ -35,10 +35,7 @@ class Trajectory:
     @classmethod
     def of(cls, samples: Iterable[tuple[int, Pose2]], source: str = "", frame_id: str = "") -> Trajectory:
         """Sort, drop repeated stamps and poses that are not finite."""
-        kept = {}
-        for stamp_ns, pose in samples:
-            if all(math.isfinite(value) for value in (pose.x_m, pose.y_m, pose.yaw_rad)):
-                kept[stamp_ns] = pose
+        kept = {stamp_ns: pose for stamp_ns, pose in samples if math.isfinite(pose.x_m + pose.y_m + pose.yaw_rad)}
         stamps = sorted(kept)
         return cls(
             np.array(stamps, dtype=np.int64),
@@ -68,7 +65,8 @@ class Trajectory:
         return Pose2(float(x), float(y), math.remainder(float(yaw), math.tau))
 
     def _pose(self, index: int) -> Pose2:
-        return Pose2(*map(float, self.xy[index]), math.remainder(float(self.yaw[index]), math.tau))
+        x, y = map(float, self.xy[index])
+        return Pose2(x, y, math.remainder(float(self.yaw[index]), math.tau))
 
 
 def from_bag(bag: Bag, topic: str) -> Trajectory:

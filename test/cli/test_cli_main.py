@@ -29,8 +29,9 @@ def test_help_lists_all_commands_and_imports_nothing_heavy(capsys: pytest.Captur
     code, out, _ = call(capsys, "--help")
     assert code == 0
     assert all(name in out for name in COMMANDS)
-    probe = "import sys; from cvloc_ros.cli.main import main; main(['--help']); " \
-        "sys.exit(any(m in sys.modules for m in ('torch', 'cv2', 'numpy', 'rosbags', 'tyro', 'plotly', 'rclpy')))"
+    heavy = "('torch', 'cv2', 'numpy', 'rosbags', 'tyro', 'plotly', 'rclpy')"
+    probe = "import sys; from cvloc_ros.cli.main import main; main(['--help']); "
+    probe += f"sys.exit(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-c", probe], check=False, capture_output=True).returncode == 0
 
 
@@ -93,10 +94,12 @@ def test_assignments_are_yaml_and_nest() -> None:
 def test_later_layers_win_and_camera_overrides_wait_for_the_bag(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("/**:\n  ros__parameters:\n    tiles: {source: a.mbtiles}\n    search: {radius_min_m: 12.0}\n")
-    config, cameras = build(file, "b.mbtiles", "-33.8,151.2", ["search.radius_min_m=15", "cameras.front.mask_file=m.png"])
-    assert (config.tiles.source, config.search.radius_min_m, config.geo.datum) == ("b.mbtiles", 15.0, [-33.8, 151.2, 0.0])
+    changes = ["search.radius_min_m=15", "cameras.front.mask_file=m.png"]
+    config, cameras = build(file, "b.mbtiles", "-33.8,151.2", changes)
+    assert (config.tiles.source, config.search.radius_min_m) == ("b.mbtiles", 15.0)
+    assert config.geo.datum == [-33.8, 151.2, 0.0]
     assert cameras == {"front": {"mask_file": "m.png"}}
-    with pytest.raises(ConfigError, match="absent.yaml"):
+    with pytest.raises(ConfigError, match=r"absent\.yaml"):
         build(tmp_path / "absent.yaml", "", "", [])
 
 

@@ -235,7 +235,7 @@ class FakeSession:
     def close(self) -> None:
         self.calls.append(("close", None))
 
-    def set_calibration(self, camera: str, model: object) -> None:
+    def set_calibration(self, camera: str, model: object) -> None:  # noqa: ARG002
         self.calls.append(("calibration", camera))
 
     def add_transform(self, parent: str, child: str, stamp_ns: int, T: np.ndarray, *, static: bool) -> str:
@@ -252,7 +252,7 @@ class FakeSession:
         self.calls.append(("odom", sample))
         return ""
 
-    def set_initial_pose(self, stamp_ns: int, pose: Pose2, covariance: np.ndarray) -> str:
+    def set_initial_pose(self, stamp_ns: int, pose: Pose2, covariance: np.ndarray) -> str:  # noqa: ARG002
         self.initial = (stamp_ns, pose)
         return ""
 
@@ -274,7 +274,8 @@ class FakeSession:
         window = SearchWindow(pose, 10.0, 0.2)
         common = {"prior": prior, "window": window, "patch": patch, "timings_s": {"match": 0.01, "total": 0.02}}
         if pose.x_m > 6.0:
-            return LocalizationResult(Status.LOW_COVERAGE, stamp, ("imagery <ends> & here",), candidate=estimate, **common)
+            why = ("imagery <ends> & here",)
+            return LocalizationResult(Status.LOW_COVERAGE, stamp, why, candidate=estimate, **common)
         return LocalizationResult(Status.OK, stamp, estimate=estimate, **common)
 
 

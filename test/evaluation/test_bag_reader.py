@@ -100,16 +100,16 @@ def test_recorder_killed_with_write_ahead_log_loses_nothing_committed(make_bag: 
     path = make_bag("sqlite3")
     whole = stamps(path)
     file = next(path.glob("*.db3"))
-    killed = f"""
-import os, sqlite3
-db = sqlite3.connect({str(file)!r})
+    killed = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
 db.execute("PRAGMA journal_mode=WAL")
 rows = db.execute("SELECT id, topic_id, timestamp, data FROM messages ORDER BY id").fetchall()
 db.execute("DELETE FROM messages"); db.commit(); db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?)", rows); db.commit()
 os._exit(9)
 """
-    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == 9
+    assert subprocess.run([sys.executable, "-c", killed, str(file)], check=False).returncode == 9
     assert file.with_name(file.name + "-wal").stat().st_size > 0
     with Bag.open(path) as bag:
         assert "write-ahead log" in " ".join(bag.notes)
@@ -170,7 +170,9 @@ def test_unknown_storage_is_refused(make_bag: MakeBag) -> None:
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="shared/data is absent")
-@pytest.mark.parametrize(("name", "count"), [("paris_drive/bag", 6006), ("motion/husky", 16806), ("motion/husky.bag", 16806)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("paris_drive/bag", 6006), ("motion/husky", 16806), ("motion/husky.bag", 16806)]
+)
 def test_real_bags_are_read(name: str, count: int) -> None:
     with Bag.open(DATA / name) as bag:
         assert sum(1 for _ in bag.messages()) == count

@@ -17,6 +17,7 @@ from cvloc_ros.evaluation.doctor.examine import examine_bag
 MakeBag = Callable[..., Path]
 Row = tuple[str, str, int, object]
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "paris_drive"
+HOUR_NS = 3600 * 10**9
 DATUM = parse({"geo": {"datum": [47.0, 8.0, 0.0]}})
 
 
@@ -53,13 +54,10 @@ def test_camera_that_looks_at_the_sky(make_bag: MakeBag, rows: list[Row], maker:
 
 
 def test_zero_stamps_and_a_foreign_clock(make_bag: MakeBag, rows: list[Row], maker: object) -> None:
-    changed = []
-    for topic, kind, stamp, message in rows:
-        if topic == "/odom":
-            message = maker.odom(0, 0.0)
-        if topic == "/fix":
-            message = maker.fix(stamp - 3600 * 10**9, 0.0, 0.0)
-        changed.append((topic, kind, stamp, message))
+    changed = [
+        (t, k, s, maker.odom(0, 0.0) if t == "/odom" else maker.fix(s - HOUR_NS, 0.0, 0.0) if t == "/fix" else m)
+        for t, k, s, m in rows
+    ]
     found = bad(examine_bag(make_bag(rows=changed), DATUM))
     assert "/odom: 40 of 40 stamps are zero" in found
     assert "/fix: stamps are 3600" in found

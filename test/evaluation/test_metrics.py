@@ -24,8 +24,8 @@ def judged(
     pose = true_pose @ Pose2(error[0], error[1], math.radians(error[2]))
     estimate = PoseEstimate(pose, np.diag([0.25, 0.25, math.radians(1.0) ** 2]), 0.5, 0.1)
     attempt = Attempt(
-        1, 0, 0, ("front",), status, (), estimate if status is Status.OK else None, estimate, None, None, TileState(), "",
-        None, {"match": seconds / 2}, seconds,
+        1, 0, 0, ("front",), status, (), estimate if status is Status.OK else None, estimate, None, None,
+        TileState(), "", None, {"match": seconds / 2}, seconds,
     )
     gnss = None if gnss_m is None else true_pose.xy + np.array([gnss_m, 0.0])
     return Judged(attempt, true_pose if truth else None, gnss, inside)
@@ -46,7 +46,9 @@ def test_shares_count_failures_as_failures() -> None:
 
 def test_attempts_outside_the_map_do_not_count_but_wrong_poses_there_do() -> None:
     found = evaluate([
-        judged(error=(0.5, 0.0, 0.0)), judged(Status.NO_TILES, inside=False), judged(error=(0.0, 5.0, 0.0), inside=False),
+        judged(error=(0.5, 0.0, 0.0)),
+        judged(Status.NO_TILES, inside=False),
+        judged(error=(0.0, 5.0, 0.0), inside=False),
     ], images=3)
     assert found["attempts_inside"] == 1
     assert found["availability"] == found["within_1m"] == 1.0

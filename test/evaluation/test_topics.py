@@ -72,7 +72,7 @@ def test_names_are_what_tells_cameras_apart() -> None:
 
 def test_configured_topic_must_exist(make_bag: Callable[..., Path]) -> None:
     with Bag.open(make_bag()) as bag:
-        with pytest.raises(BagError, match="/gps/fix.*/fix"):
+        with pytest.raises(BagError, match=r"/gps/fix.*/fix"):
             wire(bag, parse({"inputs": {"fix_topic": "gps/fix"}}))
         with pytest.raises(BagError, match="front/image/compressed"):
             wire(bag, parse({"cameras": {"a": {"image_topic": "/nothing"}}}))
@@ -93,7 +93,8 @@ def test_found_cameras_can_be_adjusted(make_bag: Callable[..., Path]) -> None:
 def test_inputs_can_be_turned_off_and_choices_are_told() -> None:
     listing = Listing(**{"/image": "Image", "/fix": "NavSatFix", "/odom": "Odometry", "/visual/odom": "Odometry"})
     assert wire(listing, parse({"inputs": {"fix_topic": ""}})).fix == ""
-    listing = Listing(**{"/image": "Image", "/wheel/odom": "Odometry", "/visual/x": "Odometry", "/a/datum": "NavSatFix"})
+    odometry = {"/wheel/odom": "Odometry", "/visual/x": "Odometry"}
+    listing = Listing(**{"/image": "Image", "/a/datum": "NavSatFix", **odometry})
     wiring = wire(listing, Config())
     assert (wiring.odom, wiring.fix, wiring.datum) == ("/wheel/odom", "", "/a/datum")
     assert any("/visual/x" in note for note in wiring.notes)

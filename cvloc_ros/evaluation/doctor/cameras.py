@@ -98,7 +98,7 @@ def _mounting(subject: str, name: str, topic: str, seen: CameraSurvey, survey: S
             return
     height = float(T_base_camera[2, 3])
     if not HEIGHT_M[0] <= height <= HEIGHT_M[1]:
-        yield warn(subject, f"it hangs {height:.2f} m above {base}", f"{base} must lie on the ground; check the mounting")
+        yield warn(subject, f"it hangs {height:.2f} m above {base}", f"{base} must lie on the ground: check it")
     share = ground_share(T_base_camera, seen)
     if share is not None and share < 0.02:
         yield fail(

@@ -53,7 +53,7 @@ def _topics(survey: Survey) -> Iterator[Check]:
     named = {"fix": wiring.fix, "odometry": wiring.odom, "attitude": wiring.imu, "heading": wiring.heading,
              "truth": wiring.truth}
     if not wiring.images:
-        yield fail("topics", "no camera: no topic of sensor_msgs/Image or CompressedImage", "start or record the camera")
+        yield fail("topics", "no camera: no topic of Image or CompressedImage", "start or record the camera")
     text = ", ".join(f"{what} {topic}" for what, topic in named.items() if topic)
     yield ok("topics", f"cameras {', '.join(wiring.images.values()) or 'none'}; {text}")
     for note in wiring.notes:

@@ -65,7 +65,8 @@ def check_imagery(survey: Survey) -> Iterator[Check]:
         yield fail("imagery", text, "the map is of another place, or not fetched: `cvloc tiles fetch`; check the datum")
     elif share < 1.0:
         first = places[int(np.argmin(covered))]
-        yield warn("imagery", f"{text}; first gap at x {first[0]:.0f} m, y {first[1]:.0f} m", "nothing is published there")
+        gap = f"{text}; first gap at x {first[0]:.0f} m, y {first[1]:.0f} m"
+        yield warn("imagery", gap, "nothing is published there")
     else:
         yield ok("imagery", text)
 

@@ -54,7 +54,7 @@ def check_fix(survey: Survey) -> Iterator[Check]:
     """Check GNSS: there, valid, with a covariance."""
     topic = survey.wiring.fix
     if not topic or not survey.fixes:
-        yield fail("GNSS", f"no fix on {topic or 'any topic'}", "set inputs.fix_topic, or prior.source: tf with a filter")
+        yield fail("GNSS", f"no fix on {topic or 'any topic'}", "set inputs.fix_topic, or prior.source: tf")
         return
     finite = [f for f in survey.fixes if math.isfinite(f.latitude_deg) and math.isfinite(f.longitude_deg)]
     usable = [f for f in finite if f.quality >= 0]
@@ -88,16 +88,15 @@ def check_odometry(survey: Survey) -> Iterator[Check]:
             yield ok("odometry", f"taken from TF, {frames.odom} to {frames.base}")
         return
     if stream.rate_hz() < ODOM_MIN_HZ:
-        yield warn("odometry", f"{stream.rate_hz():.1f} Hz", f"at least {ODOM_MIN_HZ:g} Hz are needed to interpolate well")
+        yield warn("odometry", f"{stream.rate_hz():.1f} Hz", f"at least {ODOM_MIN_HZ:g} Hz are needed to interpolate")
     parents = {name.lstrip("/") for name in stream.frames}
     if parents != {frames.odom}:
         yield warn("odometry", f"header frame is {_names(parents)}, frames.odom is {frames.odom}", "set frames.odom")
     for child in sorted(survey.odom_children - {"", frames.base}):
-        try:
-            survey.tree.lookup(child, frames.base, stream.stamps_ns[0])
-        except TransformError as err:
+        fault = _untied(survey, child, stream.stamps_ns[0])
+        if fault:
             yield fail(
-                "odometry", f"it is the pose of {child}, and nothing ties that to {frames.base} ({err})",
+                "odometry", f"it is the pose of {child}, and nothing ties that to {frames.base} ({fault})",
                 f"publish the transform, or set frames.base: {child}",
             )
 
@@ -123,7 +122,7 @@ def check_qos(survey: Survey, topics: Mapping[str, Topic]) -> Iterator[Check]:
     """Check what the publishers offer."""
     static = topics.get("/tf_static")
     if static and static.reliability and not static.latched:
-        yield warn("QoS", "/tf_static is not transient local", "late subscribers miss it; use a StaticTransformBroadcaster")
+        yield warn("QoS", "/tf_static is not transient local", "late subscribers miss it: StaticTransformBroadcaster")
     for topic in sorted(survey.wiring.images):
         found = topics.get(topic)
         if found and found.reliability == "best_effort" and found.type.endswith("/Image"):
@@ -133,6 +132,14 @@ def check_qos(survey: Survey, topics: Mapping[str, Topic]) -> Iterator[Check]:
             )
     known = sum(bool(topic.reliability) for topic in topics.values())
     yield ok("QoS", f"profiles of {known} of {len(topics)} topics are known")
+
+
+def _untied(survey: Survey, child: str, stamp_ns: int) -> str:
+    try:
+        survey.tree.lookup(child, survey.wiring.config.frames.base, stamp_ns)
+    except TransformError as err:
+        return str(err)
+    return ""
 
 
 def _names(frames: set[str]) -> str:

@@ -29,13 +29,14 @@ class Stream:
 
     def delays_s(self) -> NDArray[np.float64]:
         """Return arrival minus stamp in seconds."""
-        return (np.array(self.arrivals_ns, dtype=np.int64) - np.array(self.stamps_ns, dtype=np.int64)) * 1e-9
+        late = np.array(self.arrivals_ns, dtype=np.int64) - np.array(self.stamps_ns, dtype=np.int64)
+        return np.asarray(late * 1e-9, dtype=np.float64)
 
     def rate_hz(self) -> float:
         """Return the median rate of the stamps; 0 where it is unknown."""
-        steps = np.diff(np.sort(np.array(self.stamps_ns, dtype=np.int64)))
+        steps = np.diff(np.sort(np.array(self.stamps_ns, dtype=np.int64))).astype(np.float64)
         steps = steps[steps > 0]
-        return float(1e9 / np.median(steps)) if len(steps) else 0.0
+        return 1e9 / float(np.median(steps)) if len(steps) else 0.0
 
 
 @dataclass(slots=True)

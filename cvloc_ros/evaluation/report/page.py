@@ -66,8 +66,8 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     text = f"Inside the map {round(availability * inside)} of {inside} attempts gave a pose."
     ours, gnss = metrics["position_error_m"], metrics["gnss_position_error_m"]
     if ours["n"]:
-        text += f" Half of all published poses are within {ours['median']:.2f} m of the truth, the worst is " \
-            f"{ours['max']:.2f} m off"
+        text += f" Half of all published poses are within {ours['median']:.2f} m of the truth,"
+        text += f" the worst is {ours['max']:.2f} m off"
         text += f"; GNSS alone: {gnss['median']:.2f} m and {gnss['max']:.2f} m." if gnss["n"] else "."
     elif not metrics["attempts_inside_with_truth"]:
         text += " There is no truth to compare with."
@@ -77,22 +77,25 @@ def verdict(metrics: Mapping[str, Any]) -> str:
 def tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """Return (label, value, remark, tone) of the numbers on top."""
     ours, gnss, latency = metrics["position_error_m"], metrics["gnss_position_error_m"], metrics["latency_ms"]
-    wrong, nees = metrics["false_accepts_3m_count"], metrics["nees_mean"]
-    known = metrics["attempts_inside_with_truth"]
+    yaw, wrong, nees = metrics["yaw_error_deg"], metrics["false_accepts_3m_count"], metrics["nees_mean"]
+    known, inside = metrics["attempts_inside_with_truth"], metrics["attempts_inside"]
+    published = f"of {metrics['attempts']} attempts, {metrics['image_sets']} image sets"
+    within = f"of {known} inside with truth; 1 m alone {_percent(metrics['within_1m'])}"
     return [
-        ("Published", f"{metrics['published']}", f"of {metrics['attempts']} attempts, {metrics['image_sets']} image sets",
-         ""),
-        ("Availability", _percent(metrics["availability"]), f"of {metrics['attempts_inside']} attempts inside the map", ""),
-        ("Within 1 m and 3°", _percent(metrics["within_1m_3deg"]), f"of {known} inside with truth; 1 m alone "
-         f"{_percent(metrics['within_1m'])}", ""),
-        ("Position error", _value(ours["median"], "m"), f"median; p95 {_value(ours['p95'], 'm')}, n = {ours['n']}", "ours"),
-        ("GNSS alone", _value(gnss["median"], "m"), f"median; p95 {_value(gnss['p95'], 'm')}, n = {gnss['n']}", "gnss"),
-        ("Yaw error", _value(metrics["yaw_error_deg"]["median"], "°"),
-         f"median; p95 {_value(metrics['yaw_error_deg']['p95'], '°')}", "ours"),
+        ("Published", f"{metrics['published']}", published, ""),
+        ("Availability", _percent(metrics["availability"]), f"of {inside} attempts inside the map", ""),
+        ("Within 1 m and 3°", _percent(metrics["within_1m_3deg"]), within, ""),
+        ("Position error", _value(ours["median"], "m"), _spread(ours, "m"), "ours"),
+        ("GNSS alone", _value(gnss["median"], "m"), _spread(gnss, "m"), "gnss"),
+        ("Yaw error", _value(yaw["median"], "°"), _spread(yaw, "°"), "ours"),
         ("More than 3 m off", f"{wrong}" if ours["n"] else "–", "published poses, anywhere", "bad" if wrong else ""),
         ("NEES", _value(nees, ""), f"mean; 3 is ideal; n = {metrics['nees_n']}", "bad" if (nees or 0) > 10 else ""),
         ("Latency", _value(latency["p50"], "ms", 0), f"median; p95 {_value(latency['p95'], 'ms', 0)}", ""),
     ]
+
+
+def _spread(values: Mapping[str, Any], unit: str) -> str:
+    return f"median; p95 {_value(values['p95'], unit)}, n = {values['n']}"
 
 
 def _tile(label: str, value: str, remark: str, tone: str) -> str:
@@ -165,8 +168,8 @@ def _gallery(replayed: Replayed) -> str:
         off = "" if exhibit.error_m is None else f", {exhibit.error_m:.2f} m from the truth"
         text = escape(f"#{exhibit.number} {title}{off}; score {exhibit.score:.3f}")
         uri = base64.b64encode(exhibit.jpeg).decode()
-        cards += f'<figure><img loading="lazy" alt="{text}" src="data:image/jpeg;base64,{uri}">' \
-            f"<figcaption>{text}</figcaption></figure>"
+        image = f'<img loading="lazy" alt="{text}" src="data:image/jpeg;base64,{uri}">'
+        cards += f"<figure>{image}<figcaption>{text}</figcaption></figure>"
     return cards or "<p>No attempt came far enough to be drawn.</p>"
 
 

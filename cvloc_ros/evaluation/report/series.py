@@ -19,7 +19,7 @@ from cvloc_ros.evaluation.metrics import nees, pose_error
 from cvloc_ros.evaluation.mosaic import PatchMosaic
 from cvloc_ros.evaluation.run import Replayed
 from cvloc_ros.evaluation.truth import Trajectory
-from cvloc_ros.types import F64, PoseEstimate
+from cvloc_ros.types import F64, Pose2, PoseEstimate
 
 MAX_POINTS = 4000
 MAX_ELLIPSES = 1200
@@ -56,9 +56,8 @@ def _thinned(judged: Sequence[Judged]) -> list[Judged]:
 
 
 def _places(judged: Sequence[Judged], truth: Trajectory | None, start_ns: int, end_ns: int) -> F64:
-    poses = [j.truth or (j.attempt.candidate or j.attempt.prior).pose for j in judged
-             if j.truth or j.attempt.candidate or j.attempt.prior]  # type: ignore[union-attr]
-    points = [pose.xy for pose in poses]
+    shown = [j.truth or j.attempt.candidate or j.attempt.prior for j in judged]
+    points = [(place if isinstance(place, Pose2) else place.pose).xy for place in shown if place is not None]
     if truth is not None:
         points.extend(truth.xy[(truth.stamps_ns >= start_ns) & (truth.stamps_ns <= end_ns)])
     return np.array(points, dtype=np.float64).reshape(-1, 2)
