@@ -51,8 +51,12 @@ def _frames(repeats: int, threads: int) -> list[Row]:
     note = f"50 m window, +-10 deg, {METRES} m, 2 cameras 1280x720, 5 keyframes, {threads} thread(s)"
     return [
         {
-            "name": f"classical: {name}", "unit": "ms", "p50": float(np.median(values)),
-            "p95": float(np.percentile(values, 95)), "n": len(values), "note": note,
+            "name": f"classical: {name}",
+            "unit": "ms",
+            "p50": float(np.median(values)),
+            "p95": float(np.percentile(values, 95)),
+            "n": len(values),
+            "note": note,
         }
         for name, values in stages.items()
     ]
@@ -75,12 +79,18 @@ class _Imagery:
 
 
 def _views(frame: int, back: int) -> list[GroundView]:
-    camera = from_camera_info("plumb_bob", 1280, 720, np.array([[700.0, 0, 640], [0, 700.0, 360], [0, 0, 1]]), [0.0] * 5)
+    camera = from_camera_info(
+        "plumb_bob", 1280, 720, np.array([[700.0, 0, 640], [0, 700.0, 360], [0, 0, 1]]), [0.0] * 5
+    )
     rng = np.random.default_rng(frame + 100)
     ahead: Callable[[float], F64] = lambda yaw: se3.from_rpy(0.0, 0.12, yaw, (0.0, 0.0, 1.6)) @ BODY_FROM_OPTICAL
     return [
         GroundView(
-            name, rng.integers(0, 255, (720, 1280, 3), np.uint8), camera, ahead(yaw), frame * 10**9,
+            name,
+            rng.integers(0, 255, (720, 1280, 3), np.uint8),
+            camera,
+            ahead(yaw),
+            frame * 10**9,
             T_ref_base=Pose2(-4.0 * back, 0.0, 0.0),
         )
         for name, yaw in (("front", 0.0), ("rear", np.pi))

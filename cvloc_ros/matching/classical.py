@@ -32,7 +32,7 @@ from cvloc_ros.types import (
     SearchWindow,
 )
 
-_YAWS_AT_ONCE = 24  # bounds the memory of a search in all directions
+_YAWS_AT_ONCE = {"cpu": 1, "cuda": 24}  # what stays in the cache of a CPU is twice as fast; a GPU wants batches
 _MANY_YAWS = 60  # more are first thinned out on cells twice as wide
 _THIN = 3
 _PROMISING = 5
@@ -85,8 +85,9 @@ class ClassicalMatcher:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Correlation, compared cells and log-likelihood, each (yaw, y, x)."""
         scores, evidence = [], []
-        for start in range(0, len(yaws), _YAWS_AT_ONCE):
-            batch = torch.as_tensor(yaws[start : start + _YAWS_AT_ONCE], dtype=torch.float32, device=self._device)
+        at_once = _YAWS_AT_ONCE[self._device.type]
+        for start in range(0, len(yaws), at_once):
+            batch = torch.as_tensor(yaws[start : start + at_once], dtype=torch.float32, device=self._device)
             score, cells = correlate(*rotate(features, weight, batch), aerial)
             scores.append(score)
             evidence.append(cells)

@@ -99,14 +99,14 @@ def correlate(ground: torch.Tensor, weight: torch.Tensor, aerial: AerialSpectra)
     rows, cols = aerial.shape[0] - n + 1, aerial.shape[1] - n + 1
     size = _size(aerial.features)
     spectrum = torch.fft.rfft2(ground * weight[:, None], s=size)
-    cross = torch.fft.irfft2((spectrum.conj() * aerial.features).sum(1), s=size)[:, :rows, :cols]
+    cross = _back((spectrum.conj() * aerial.features).sum(1), size, rows, cols)
     coarse = _size(aerial.energy_and_mask)
     sums = pool(torch.stack([(ground**2).sum(1) * weight, weight], 1))
     own, mask = torch.fft.rfft2(sums, s=coarse).conj().unbind(1)
     energy, imagery = aerial.energy_and_mask
-    slow = torch.fft.irfft2(torch.stack([own * imagery, mask * energy, mask * imagery], 1), s=coarse)
+    products = torch.stack([own * imagery, mask * energy, mask * imagery], 1)
     # A coarse lag k stands for the fine lag 2 k (both rasters are pooled from their first cell on).
-    slow = slow[:, :, : rows // _HALF + 2, : cols // _HALF + 2] * _HALF**2
+    slow = _back(products, coarse, rows // _HALF + 2, cols // _HALF + 2) * _HALF**2
     slow = functional.interpolate(
         slow,
         size=((slow.shape[2] - 1) * _HALF + 1, (slow.shape[3] - 1) * _HALF + 1),
@@ -116,6 +116,12 @@ def correlate(ground: torch.Tensor, weight: torch.Tensor, aerial: AerialSpectra)
     ground_energy, aerial_energy, evidence = slow.clamp_min(0.0).unbind(1)
     scores = cross / torch.sqrt(ground_energy * aerial_energy + 1.0)
     return scores.clamp(-1.0, 1.0), evidence
+
+
+def _back(spectrum: torch.Tensor, size: tuple[int, int], rows: int, cols: int) -> torch.Tensor:
+    """Inverse real transform of which only the first rows and columns are wanted."""
+    some = torch.fft.ifft(spectrum, dim=-2)[..., :rows, :]
+    return torch.fft.irfft(some, n=size[1])[..., :cols]
 
 
 def _size(spectrum: torch.Tensor) -> tuple[int, int]:
