@@ -34,6 +34,8 @@ def test_installed_package_is_found(tmp_path, how):
     share.mkdir(parents=True)
     (share / "only_here.yaml").write_text("")
     code = "from cvloc_ros import resources; print(resources.find('config/only_here.yaml'))"
-    env = {"PYTHONPATH": str(site.parent), "AMENT_PREFIX_PATH": f"/none:{tmp_path / 'overlay'}" if how == "ament" else ""}
-    said = subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
+    prefixes = f"/none:{tmp_path / 'overlay'}" if how == "ament" else ""
+    env = {"PYTHONPATH": str(site.parent), "AMENT_PREFIX_PATH": prefixes}
+    command = [sys.executable, "-c", code]
+    said = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert Path(said.stdout.strip()) == share / "only_here.yaml"

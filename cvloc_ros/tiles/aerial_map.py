@@ -60,6 +60,10 @@ class AerialMap:
         self._lock = threading.Lock()
         self._patches: OrderedDict[Frame, _Kept] = OrderedDict()
 
+    def configure(self, config: Tiles) -> None:
+        """Take over the keys that may change at run time (`wait_s`)."""
+        self._config = self._config.model_copy(update={"wait_s": config.wait_s})
+
     def frame(self, centre: F64, radius_m: float) -> Frame:
         """Return where the patch for `centre` lies; it depends on nothing but the arguments and the configuration.
 

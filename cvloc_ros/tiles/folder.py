@@ -59,6 +59,10 @@ class FolderStore:
         """Return 0: files are taken not to change while the map is open."""
         return 0
 
+    def trouble(self) -> str:
+        """Return "": nothing is written that could fail."""
+        return ""
+
     def close(self) -> None:
         """Do nothing: no file stays open."""
 

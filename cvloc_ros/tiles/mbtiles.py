@@ -90,6 +90,10 @@ class MBTilesStore:
             key = TileKey(z, column, (1 << z) - 1 - row)
             yield from self._range(z, {key})
 
+    def trouble(self) -> str:
+        """Return "": nothing is written that could fail."""
+        return ""
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

@@ -58,7 +58,7 @@ class TilePyramid:
             digest.update(b"%d,%d,%d:" % key + source)
             if tile is not None:
                 _paste(tile, column, key.y, window, rgb, valid)
-        return Pixels(rgb, valid, _state(answers, faults), digest.hexdigest())
+        return Pixels(rgb, valid, _state(answers, faults, self.store.trouble()), digest.hexdigest())
 
     def share(self, level: Level, window: Window) -> float:
         """Return the share of the window's tiles that the store has at this level."""
@@ -148,9 +148,9 @@ def _paste(tile: Tile, column: int, y: int, window: Window, rgb: U8, valid: Mask
     valid[into] = True if tile.valid is None else tile.valid[of]
 
 
-def _state(answers: Mapping[TileKey, TileData], faults: Mapping[TileKey, str]) -> TileState:
+def _state(answers: Mapping[TileKey, TileData], faults: Mapping[TileKey, str], trouble: str) -> TileState:
     counts = Counter(answer.answer for key, answer in answers.items() if key not in faults)
-    reasons: Iterable[str] = (*faults.values(), *(answer.reason for answer in answers.values()))
+    reasons: Iterable[str] = (*faults.values(), *(answer.reason for answer in answers.values()), trouble)
     return TileState(
         tiles=len(answers),
         cached=counts[Answer.CACHED],

@@ -110,6 +110,10 @@ class TileStore(Protocol):
         """Return a number that grows when tiles arrived."""
         ...
 
+    def trouble(self) -> str:
+        """Say what is wrong with the store itself (a full disk, a damaged cache), "" if nothing."""
+        ...
+
     def close(self) -> None:
         """Release files, threads and connections."""
         ...

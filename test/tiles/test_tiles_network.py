@@ -112,6 +112,14 @@ def test_slow_server_is_waited_for_only_so_long_and_the_key_changes(server, netw
     assert aerial.patch(HERE, 20.0) is last
 
 
+def test_wait_can_be_changed_while_driving(server, network_map, tiles_config):
+    server.answer = lambda r: (time.sleep(0.2), server.good(r))[1]
+    aerial = network_map(wait_s=0.0)
+    assert aerial.patch(HERE, 5.0).tiles.pending > 0
+    aerial.configure(tiles_config(server.url, wait_s=20.0))
+    assert aerial.patch(HERE, 5.0).coverage == 1.0
+
+
 def test_at_most_two_requests_at_once(server, network_map):
     running, most = [0], [0]
 
@@ -342,6 +350,7 @@ def test_full_disk_keeps_the_drive_going(server, network_map):
     patch = aerial.patch(HERE, 20.0)
     assert patch.coverage == 1.0
     assert "full" in store_of(aerial).trouble()
+    assert "full" in aerial.patch(np.array([400.0, 0.0]), 20.0).tiles.message
     result = aerial.prefetch_radius(np.array([3000.0, 0.0]), 100.0)
     assert result.failed > 0
     assert "full" in result.reason
