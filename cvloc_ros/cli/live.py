@@ -13,7 +13,7 @@ import numpy as np
 
 from cvloc_ros import messages
 from cvloc_ros.config import Config
-from cvloc_ros.errors import TileSourceError, TransformError
+from cvloc_ros.errors import TransformError
 from cvloc_ros.evaluation import attempts as attempts_module
 from cvloc_ros.evaluation import metrics as metrics_module
 from cvloc_ros.evaluation import outputs, run, truth
@@ -134,7 +134,7 @@ def attempt_of(status: Any, published: Any, log_time_ns: int, session: Session) 
         tiles=TileState(
             int(status.tiles), int(status.tiles_cached), int(status.tiles_fetched), int(status.tiles_pending),
             int(status.tiles_missing), int(status.tiles_failed), int(status.tiles_stale), str(status.tiles_message),
-        ),  # fmt: skip
+        ),
         attribution=str(status.attribution),
         T_odom_base=odom,
         timings_s=timings,
@@ -173,11 +173,8 @@ def _mosaic(session: Session, kept: list[Attempt], exact: truth.Trajectory | Non
     """Join the imagery around the drive."""
     mosaic = PatchMosaic()
     for place in _places(kept, exact):
-        try:
-            if session.aerial is not None:
-                mosaic.add(session.aerial.patch(place.xy, _AROUND_M))
-        except TileSourceError:
-            continue
+        if session.aerial is not None:
+            mosaic.add(session.aerial.patch(place.xy, _AROUND_M))
     return mosaic
 
 

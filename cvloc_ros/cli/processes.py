@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,7 +44,7 @@ class Process:
         """Start it."""
         self.log = log
         with log.open("wb") as stream:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  this interpreter and modules of this package
                 [sys.executable, "-m", module, *arguments],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
@@ -71,20 +72,16 @@ class Process:
     def messages(self) -> Iterator[dict[str, Any]]:
         """Yield the JSON objects that it writes, one a line, until it ends."""
         for line in self._process.stdout or ():
-            try:
+            if line.startswith(b"{"):
                 yield json.loads(line)
-            except ValueError:
-                continue
 
     def stop(self) -> int:
         """Interrupt it, wait, and kill it if it does not listen; return the exit code."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is None:
                 self._process.send_signal(number)
-                try:
+                with suppress(subprocess.TimeoutExpired):
                     self._process.wait(STOP_S)
-                except subprocess.TimeoutExpired:
-                    continue
         return self._process.wait()
 
     def tail(self, lines: int = 30) -> str:

@@ -39,7 +39,9 @@ class Played:
 class Player:
     """Publishes a bag from a node of the caller; needs no executor. Use as a context manager."""
 
-    def __init__(self, node: Node, bag: Path, skip: Callable[[str], bool] = lambda topic: topic.startswith("/cvloc/")):
+    def __init__(
+        self, node: Node, bag: Path, skip: Callable[[str], bool] = lambda topic: topic.startswith("/cvloc/")
+    ) -> None:
         """Open the bag and make its publishers; topics for which `skip` is true are left out.
 
         Raises:

@@ -53,7 +53,8 @@ class Recorder:
         self._last_heard = time.monotonic()
         self._lock = threading.Lock()
         self.node: Node = Node("cvloc_recorder", context=context)
-        kinds = {POSE: (PoseWithCovarianceStamped, QoSProfile(depth=200)), STATUS: (LocalizationStatus, QoSProfile(depth=200))}
+        deep = QoSProfile(depth=200)
+        kinds = {POSE: (PoseWithCovarianceStamped, deep), STATUS: (LocalizationStatus, deep)}
         if pictures:
             kinds[OVERLAY] = (Image, QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT))
         self.counts = dict.fromkeys(kinds, 0)

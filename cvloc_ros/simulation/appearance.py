@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from cvloc_ros.simulation.layout import Box, Tree
-from cvloc_ros.simulation.world import Material, World
+from cvloc_ros.simulation.world import World
 from cvloc_ros.types import F32, F64, U8
 
 CAR_COLOURS = np.array(
@@ -124,7 +124,8 @@ def paint_roofs(world: World, image: U8) -> None:
         a, b, c, d = house.outline
         colour = ROOF_COLOURS[house.look].astype(np.float64)
         ridge = (a + d) / 2, (b + c) / 2
-        for outline, light in ((np.array([a, b, ridge[1], ridge[0]]), 1.12), (np.array([ridge[0], ridge[1], c, d]), 0.8)):
+        sides = np.array([[a, b, ridge[1], ridge[0]], [ridge[0], ridge[1], c, d]])
+        for outline, light in zip(sides, (1.12, 0.8), strict=True):
             world.grid.fill(image, [outline], np.clip(colour * light, 0, 255).tolist())
         world.grid.lines(image, [np.array(ridge)], (colour * 0.7).tolist())
 

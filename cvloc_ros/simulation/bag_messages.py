@@ -65,7 +65,7 @@ class MessageFactory:
             self.sensor_msgs_CameraInfo(
                 self.header(stamp_ns, frame_id), camera.height, camera.width, "plumb_bob",
                 np.array(camera.coefficients[:5]), k, np.eye(3).ravel(), p, 0, 0, whole,
-            )  # fmt: skip
+            )
         )
 
     def fix(self, stamp_ns: int, latitude: float, longitude: float, altitude: float, variance_m2: float) -> bytes:
@@ -81,7 +81,8 @@ class MessageFactory:
     def odometry(self, stamp_ns: int, pose: F64, speed: float, yaw_rate: float, travelled_m: float) -> bytes:
         """Serialise a nav_msgs/Odometry of base_link in odom; its covariance grows with the travelled distance."""
         spread = np.full(6, 1e6)
-        spread[[0, 1, 5]] = (0.02 + 0.01 * travelled_m) ** 2, (0.02 + 0.01 * travelled_m) ** 2, 1e-4 + 1e-6 * travelled_m
+        drift_m2 = (0.02 + 0.01 * travelled_m) ** 2
+        spread[[0, 1, 5]] = drift_m2, drift_m2, 1e-4 + 1e-6 * travelled_m
         twist = self.geometry_msgs_Twist(
             self.geometry_msgs_Vector3(speed, 0.0, 0.0), self.geometry_msgs_Vector3(0.0, 0.0, yaw_rate)
         )
@@ -91,7 +92,7 @@ class MessageFactory:
                 self.header(stamp_ns, "odom"), "base_link",
                 self.geometry_msgs_PoseWithCovariance(self._pose(*pose.tolist()), np.diag(spread).ravel()),
                 self.geometry_msgs_TwistWithCovariance(twist, rates),
-            )  # fmt: skip
+            )
         )
 
     def truth(self, stamp_ns: int, pose: F64) -> bytes:

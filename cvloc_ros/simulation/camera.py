@@ -37,8 +37,8 @@ def model(spec: CameraSpec) -> Pinhole:
 
 def mounting(spec: CameraSpec) -> F64:
     """Transform (4, 4) from the optical frame to base."""
-    angles = (math.radians(angle) for angle in (spec.roll_deg, spec.pitch_deg, spec.yaw_deg))
-    body = se3.from_rpy(*angles, (spec.x_m, spec.y_m, spec.z_m))
+    roll, pitch, yaw = (math.radians(angle) for angle in (spec.roll_deg, spec.pitch_deg, spec.yaw_deg))
+    body = se3.from_rpy(roll, pitch, yaw, (spec.x_m, spec.y_m, spec.z_m))
     optical = np.eye(4)
     optical[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
     return np.asarray(body @ optical)
@@ -121,14 +121,15 @@ class SimulatedCamera:
             veil = self._haze[index]
             flat[index] = colours if level < 2 else colours * (1 - veil) + _HAZE * veil
         self._backdrop_view.draw(flat, pose)
-        return self._expose(np.asarray(cv2.resize(image, (self.spec.width, self.spec.height), interpolation=cv2.INTER_AREA)), frame)
+        size = (self.spec.width, self.spec.height)
+        return self._expose(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), frame)
 
     def _expose(self, image: U8, frame: int) -> U8:
         exposure = np.float32(1.0 + 0.05 * math.sin(frame * 0.11) + 0.015 * math.sin(frame * 1.7))
         lit = np.asarray(cv2.multiply(image, self._gain * exposure, dtype=cv2.CV_16S))
         lit[self.mask] = self._body[self.mask]
         noise = np.roll(self._noise[frame % len(self._noise)], (frame * 37) % self.spec.height, axis=0)
-        return np.clip(lit + noise, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(lit + noise, 0, 255), dtype=np.uint8)
 
 
 class _UprightView:
@@ -175,8 +176,8 @@ class _UprightView:
             leaves = facades.ragged(curtain.along[bins], height, curtain.bottom[bins], top[bins], curtain.look[bins])
             hit, height = hit[leaves], height[leaves]
         bins = self._bin[hit]
-        columns = (curtain.along[bins], height, curtain.length[bins], top[bins], curtain.look[bins])
-        colour = facades.colours(curtain.kind, *columns) * curtain.light[bins, None]
+        spots = facades.Spots(curtain.along[bins], height, curtain.length[bins], top[bins], curtain.look[bins])
+        colour = facades.colours(curtain.kind, spots) * curtain.light[bins, None]
         self._blend(image, depth, hit, curtain.distance[bins], colour)
 
     def _draw_roofs(self, image: U8, depth: F32, roofs: Roofs) -> None:

@@ -52,24 +52,24 @@ def make_trajectory(scene: Scene, layout: Layout) -> Trajectory:
     """Choose a route by the seed and drive it. A route that is shorter than the drive ends with the vehicle at rest."""
     path, stops = _route(scene, layout)
     tangent = np.gradient(path, _STEP_M, axis=0)
-    yaw = np.unwrap(np.arctan2(tangent[:, 1], tangent[:, 0]))
+    yaw: F64 = np.unwrap(np.arctan2(tangent[:, 1], tangent[:, 0])).astype(np.float64)
     bend = np.abs(np.gradient(gaussian_filter1d(yaw, 10.0, mode="nearest"), _STEP_M))
-    limit = np.minimum(scene.speed_mps, np.sqrt(_LATERAL / np.maximum(bend, 1e-4)))
+    limit: F64 = np.minimum(scene.speed_mps, np.sqrt(_LATERAL / np.maximum(bend, 1e-4))).astype(np.float64)
     limit[[0, -1, *(round(stop / _STEP_M) for stop in stops)]] = 0.0
     speed = _reachable(_reachable(limit)[::-1])[::-1]
-    pace = 2 * _STEP_M / (speed[1:] + speed[:-1])
-    time = np.concatenate([[0.0], np.cumsum(pace)]) + 1.0
+    pace = 2 * _STEP_M / np.maximum(speed[1:] + speed[:-1], 1e-3)
+    time: F64 = np.concatenate([[0.0], np.cumsum(pace)]) + 1.0
     at = np.arange(len(path)) * _STEP_M
     for stop in sorted(stops, reverse=True):
         knot = round(stop / _STEP_M)
         time = np.concatenate([time[: knot + 1], time[knot:] + _HALT_S])
         at = np.concatenate([at[: knot + 1], at[knot:]])
-    return Trajectory(time, at, path, yaw)
+    return Trajectory(time, at.astype(np.float64), path, yaw)
 
 
 def _reachable(limit: F64) -> F64:
     """Lower a speed profile so that it can be reached by accelerating along the path."""
-    speed = limit.copy()
+    speed: F64 = limit.copy()
     for index in range(1, len(speed)):
         speed[index] = min(speed[index], np.sqrt(speed[index - 1] ** 2 + 2 * _ACCELERATION * _STEP_M))
     return speed
@@ -82,7 +82,7 @@ def _route(scene: Scene, layout: Layout) -> tuple[F64, list[float]]:
     streets = [street for street in layout.streets if min(street.start, street.end) >= 0] or list(layout.streets)
     street = streets[int(rng.integers(len(streets)))]
     forward = bool(rng.random() < 0.5) if min(street.start, street.end) >= 0 else street.end >= 0
-    pieces = [_lane(street, forward, layout.clear_m)]
+    pieces = [_lane(street, layout.clear_m, forward=forward)]
     halt = float(np.linalg.norm(np.diff(pieces[0], axis=0), axis=1).sum()) - (STOP_LINE_M - layout.clear_m) - _NOSE_M
     length = halt
     while length < wanted:
@@ -91,7 +91,7 @@ def _route(scene: Scene, layout: Layout) -> tuple[F64, list[float]]:
         if not ways:
             break
         street, forward = ways[int(rng.integers(len(ways)))]
-        lane = _lane(street, forward, layout.clear_m)
+        lane = _lane(street, layout.clear_m, forward=forward)
         last, first = pieces[-1], lane
         turn = hermite(last[-1], first[0], _unit(last[-1] - last[-2]), _unit(first[1] - first[0]))
         pieces += [turn[1:-1], lane]
@@ -111,7 +111,7 @@ def _ways(layout: Layout, node: int, arrived: Street) -> list[tuple[Street, bool
     return [way for way in ways if min(way[0].start, way[0].end) >= 0] or ways
 
 
-def _lane(street: Street, forward: bool, clear_m: float) -> F64:
+def _lane(street: Street, clear_m: float, *, forward: bool) -> F64:
     """Middle of the right-hand lane (N, 2), from behind one junction to before the next."""
     near = clear_m if street.start >= 0 else 45.0
     far = street.length_m - (clear_m if street.end >= 0 else 45.0)

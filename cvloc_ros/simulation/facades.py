@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -31,36 +32,53 @@ _GRAIN = _texture(0.6, 6.0)
 _LEAVES = _texture(0.8, 2.5, 9.0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Spots:
+    """N points on upright things: position along the thing and height, its length and upper edge (m), its variant."""
+
+    along: F32
+    height: F32
+    length: F32
+    top: F32
+    look: F32
+
+
 def _noise(x: F32, y: F32, scale: float, texture: F32 = _GRAIN) -> F32:
-    return texture[(y * scale).astype(np.int32) & (_SIDE - 1), (x * scale).astype(np.int32) & (_SIDE - 1)]
+    cells: F32 = texture[(y * scale).astype(np.int32) & (_SIDE - 1), (x * scale).astype(np.int32) & (_SIDE - 1)]
+    return cells
 
 
-def _house(along: F32, height: F32, length: F32, top: F32, look: F32) -> F32:
-    colour = PLASTER[look.astype(np.int32)]
+def _house(at: Spots) -> F32:
+    along, height, length, top = at.along, at.height, at.length, at.top
+    colour = PLASTER[at.look.astype(np.int32)]
     count = np.maximum(np.floor(length / 2.7), 1)
     across = (along / length * count) % 1.0
     floor = (height - 0.15) % 2.75
     fits = height - floor + 2.6 < top
     window = (across > 0.3) & (across < 0.7) & (floor > 0.9) & (floor < 2.2) & fits
     frame = (across > 0.26) & (across < 0.74) & (floor > 0.82) & (floor < 2.28) & fits
-    door = (np.floor(along / length * count) == np.floor(count / 2)) & (height < 2.15) & (across > 0.3) & (across < 0.68)
-    colour = colour * (1 + 0.02 * _noise(along, height, 12.0) - 0.22 * (height < 0.45) - 0.12 * (height > top - 0.18))[:, None]
+    door = np.floor(along / length * count) == np.floor(count / 2)
+    door &= (height < 2.15) & (across > 0.3) & (across < 0.68)
+    shade = 1 + 0.02 * _noise(along, height, 12.0) - 0.22 * (height < 0.45) - 0.12 * (height > top - 0.18)
+    colour = colour * shade[:, None].astype(np.float32)
     colour[frame] = (226, 226, 222)
     pane = window & (((across * 2) % 1.0 > 0.04) | (floor > 1.9))
     colour[pane] = _GLASS * (1 + 0.12 * _noise(along, height, 1.3)[pane])[:, None]
     colour[door] = (92, 66, 50)
-    return colour
+    return np.asarray(colour, dtype=np.float32)
 
 
 def roof_colours(along: F32, height: F32, look: F32) -> F32:
     """Colours (N, 3) of points on roofs: place along the ridge and height above the eave, metres."""
-    tiles = 1 + 0.05 * _noise(along + 50, height, 14.0) - 0.1 * ((height * 5.0) % 1.0 < 0.22) - 0.25 * (height < 0.07)
-    return ROOF_COLOURS[look.astype(np.int32)].astype(np.float32) * tiles[:, None]
+    tiles = 1 + 0.05 * _noise(along + 50, height, 14.0)
+    tiles = tiles - 0.1 * ((height * 5.0) % 1.0 < 0.22) - 0.25 * (height < 0.07)
+    return np.asarray(ROOF_COLOURS[look.astype(np.int32)] * tiles[:, None], dtype=np.float32)
 
 
-def _car(along: F32, height: F32, length: F32, top: F32, look: F32) -> F32:
-    colour = CAR_COLOURS[look.astype(np.int32)].astype(np.float32) * (0.74 + 0.3 * height / 1.5)[:, None]
-    part = along / length
+def _car(at: Spots) -> F32:
+    height, length, top = at.height, at.length, at.top
+    colour = CAR_COLOURS[at.look.astype(np.int32)].astype(np.float32) * (0.74 + 0.3 * height / 1.5)[:, None]
+    part = at.along / length
     long = length > 3
     glass = (height > 0.92) & (height < top - 0.1) & (part > 0.08) & (part < 0.92)
     glass &= ~(long & (np.abs((part * 3.2) % 1.0 - 0.5) > 0.46))
@@ -74,22 +92,23 @@ def _car(along: F32, height: F32, length: F32, top: F32, look: F32) -> F32:
     return colour
 
 
-def _crown(along: F32, height: F32, length: F32, top: F32, look: F32) -> F32:
-    leaves = 0.85 + 0.26 * _noise(along + look * 7, height, 22.0, _LEAVES)
-    shade = 0.62 + 0.5 * np.clip(1 - (top - height) / np.maximum(length, 0.5), 0, 1)
-    return np.array([66, 92, 44], np.float32) * (leaves * shade)[:, None]
+def _crown(at: Spots) -> F32:
+    leaves = 0.85 + 0.26 * _noise(at.along + at.look * 7, at.height, 22.0, _LEAVES)
+    shade = 0.62 + 0.5 * np.clip(1 - (at.top - at.height) / np.maximum(at.length, 0.5), 0, 1)
+    return np.asarray(np.array([66, 92, 44], np.float32) * (leaves * shade)[:, None], dtype=np.float32)
 
 
-def _post(along: F32, height: F32, length: F32, top: F32, look: F32) -> F32:
-    wood = (length > 0.2)[:, None]
+def _post(at: Spots) -> F32:
+    wood = (at.length > 0.2)[:, None]
     return np.where(wood, np.array([82, 70, 58], np.float32), np.array([118, 122, 124], np.float32))
 
 
-def _hills(along: F32, height: F32, length: F32, top: F32, look: F32) -> F32:
-    return np.array([74, 96, 70], np.float32) * (1 + 0.12 * _noise(along, height * 2, 0.12))[:, None]
+def _hills(at: Spots) -> F32:
+    light = 1 + 0.12 * _noise(at.along, at.height * 2, 0.12)
+    return np.asarray(np.array([74, 96, 70], np.float32) * light[:, None], dtype=np.float32)
 
 
-_COLOURS: dict[Kind, Callable[[F32, F32, F32, F32, F32], F32]] = {
+_COLOURS: dict[Kind, Callable[[Spots], F32]] = {
     Kind.HOUSE: _house,
     Kind.CAR: _car,
     Kind.CROWN: _crown,
@@ -98,9 +117,10 @@ _COLOURS: dict[Kind, Callable[[F32, F32, F32, F32, F32], F32]] = {
 }
 
 
-def colours(kind: Kind, along: F32, height: F32, length: F32, top: F32, look: F32) -> F32:
+def colours(kind: Kind, spots: Spots) -> F32:
     """Colours (N, 3) of N points on things of one kind."""
-    return _COLOURS[kind](along, height, length, top, look)
+    painted: F32 = _COLOURS[kind](spots)
+    return painted
 
 
 def ragged(along: F32, height: F32, bottom: F32, top: F32, look: F32) -> Mask:

@@ -114,12 +114,12 @@ def make_streets(scene: Scene) -> tuple[F64, tuple[Street, ...]]:
         main = axis == 0 and int(grid[known, 1]) == main_row
         if min(start, end) < 0 and not main and rng.random() < 0.4 and rows * columns > 1:
             continue
-        streets.append(_street(scene, rng, nodes, turns[axis], axis, start, end, main))
+        streets.append(_street(scene, rng, nodes, turns[axis], axis, start, end, main=main))
     return nodes, tuple(streets)
 
 
 def _street(
-    scene: Scene, rng: np.random.Generator, nodes: F64, turns: F64, axis: int, start: int, end: int, main: bool
+    scene: Scene, rng: np.random.Generator, nodes: F64, turns: F64, axis: int, start: int, end: int, *, main: bool
 ) -> Street:
     def heading(node: int) -> F64:
         angle = turns[node] + axis * np.pi / 2
@@ -149,8 +149,9 @@ def _street(
 
 
 def hermite(a: F64, b: F64, da: F64, db: F64) -> F64:
-    """Join two points (2,) with unit tangents by a cubic, resampled (N, 2) in steps of about 0.5 m."""
-    reach = float(np.linalg.norm(b - a))
+    """Join two points (2,) with unit tangents by a cubic close to an arc, resampled (N, 2) in steps of 0.5 m."""
+    turn = float(np.arccos(np.clip(da @ db, -1.0, 1.0)))
+    reach = float(np.linalg.norm(b - a)) * (2 * np.tan(turn / 4) / np.sin(turn / 2) if turn > 0.01 else 1.0)
     t = np.linspace(0, 1, 200)[:, None]
     line = (
         (2 * t**3 - 3 * t**2 + 1) * a

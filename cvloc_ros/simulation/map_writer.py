@@ -36,8 +36,8 @@ def aerial_image(world: World) -> tuple[Grid, U8]:
     paint_crowns(world, image, world.layout.trees)
     pixel = max(0.1, world.scene.resolution_m)
     grid = Grid.centred(world.scene.size_m, pixel)
-    small = np.asarray(cv2.resize(image, (grid.columns, grid.rows), interpolation=cv2.INTER_AREA))
-    small = np.asarray(cv2.GaussianBlur(small, (0, 0), _BLUR_M / pixel))
+    small = np.asarray(cv2.resize(image, (grid.columns, grid.rows), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    small = np.asarray(cv2.GaussianBlur(small, (0, 0), _BLUR_M / pixel), dtype=np.uint8)
     rng = world.scene.rng("survey camera")
     for top in range(0, grid.rows, 500):
         part = small[top : top + 500]
@@ -74,7 +74,8 @@ def _tree(
             whole[row * _SIZE : (row + 1) * _SIZE, column * _SIZE : (column + 1) * _SIZE] = part
     for zoom in zooms:
         side = 2 ** (zoom - top.z)
-        level = np.asarray(cv2.resize(whole, (side * _SIZE, side * _SIZE), interpolation=cv2.INTER_AREA))
+        size = (side * _SIZE, side * _SIZE)
+        level = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         for row in range(side):
             for column in range(side):
                 part = level[row * _SIZE : (row + 1) * _SIZE, column * _SIZE : (column + 1) * _SIZE]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from cvloc_ros.simulation.town import bay_slots
 from cvloc_ros.types import F64, U8
 
 STOP_LINE_M = 13.2
+ARROW_M = 25.0
 _LINE_M = 0.12
 _ARROW = np.array([[0, -0.08], [2.6, -0.08], [2.6, -0.38], [4.2, 0], [2.6, 0.38], [2.6, 0.08], [0, 0.08]])
 _TURN = np.array([[1.0, 0.08], [1.9, 0.45], [1.5, 0.62], [2.6, 0.95], [2.7, 0.2], [2.3, 0.32], [1.5, 0.0]])
@@ -36,21 +38,45 @@ def street_marks(street: Street, clear_m: float) -> Iterator[F64]:
         for sign in (1.0, -1.0):
             yield street.strip(first + 5, last - 5, sign * edge, sign * (edge - _LINE_M))
     yield from _bays(street)
-    for node, flip in ((street.start, True), (street.end, False)):
+    for node, at_start in ((street.start, True), (street.end, False)):
         if node >= 0:
-            yield from _approach(street, flip, crossing=street.main or (node + street.length_m) % 2 < 1.2)
+            crossing = street.main or (node + street.length_m) % 2 < 1.2
+            yield from Approach(street, at_start).marks(crossing=crossing)
 
 
-def stop_line(street: Street, *, at_start: bool) -> F64:
-    """Outline (N, 2) of the stop line before the junction at one end of a street, metres."""
-    return _strip(street, at_start, STOP_LINE_M, STOP_LINE_M + 0.5, 0.1, -street.half_width_m + 0.35)
+@dataclass(frozen=True, slots=True, eq=False)
+class Approach:
+    """One end of a street, as a driver sees it who comes to the junction there."""
 
+    street: Street
+    at_start: bool
 
-def _strip(street: Street, flip: bool, near: float, far: float, left: float, right: float) -> F64:
-    """Area before a junction, seen by a driver who drives to it: distances to its centre, offsets to the left."""
-    if flip:
-        return street.strip(near, far, -left, -right)
-    return street.strip(street.length_m - far, street.length_m - near, left, right)
+    def strip(self, near_m: float, far_m: float, left_m: float, right_m: float) -> F64:
+        """Outline (N, 2) of an area by its distances to the junction's centre and its offsets to the driver's left."""
+        street = self.street
+        if self.at_start:
+            return street.strip(near_m, far_m, -left_m, -right_m)
+        return street.strip(street.length_m - far_m, street.length_m - near_m, left_m, right_m)
+
+    def placed(self, shape: F64, distance_m: float) -> F64:
+        """Put a shape (N, 2; ahead, left) on the driver's lane, its tail at a distance from the junction's centre."""
+        ahead, left = shape[:, 0], shape[:, 1] * 1.2 - self.street.half_width_m / 2
+        s = distance_m - ahead if self.at_start else self.street.length_m - distance_m + ahead
+        return self.street.at(s, -left if self.at_start else left)
+
+    def stop_line(self) -> F64:
+        """Outline (N, 2) of the stop line."""
+        return self.strip(STOP_LINE_M, STOP_LINE_M + 0.5, 0.1, -self.street.half_width_m + 0.35)
+
+    def marks(self, *, crossing: bool) -> Iterator[F64]:
+        """Yield the outlines of all that is painted before the junction."""
+        half = self.street.half_width_m
+        yield self.stop_line()
+        if crossing:
+            for offset in np.arange(-half + 0.5, half - 0.4, 1.0):
+                yield self.strip(9.2, 12.2, offset + 0.5, offset)
+        if self.street.main:
+            yield from (self.placed(shape, ARROW_M) for shape in (_ARROW, _TURN * [1.0, -1.0]))
 
 
 def _centre_line(street: Street, first: float, last: float) -> Iterator[F64]:
@@ -68,28 +94,9 @@ def _centre_line(street: Street, first: float, last: float) -> Iterator[F64]:
 
 def _bays(street: Street) -> Iterator[F64]:
     for left, sign in ((True, 1.0), (False, -1.0)):
-        slots = bay_slots(street, left)
+        slots = bay_slots(street, left=left)
         for s in slots:
             inner, outer = sign * street.half_width_m, sign * (street.half_width_m + BAY_M - 0.3)
             yield street.strip(s - 0.05, s + 0.05, inner, outer)
         for s in slots[:-1]:
             yield street.strip(s + 0.6, s + 4.9, sign * street.half_width_m, sign * (street.half_width_m + 0.1))
-
-
-def _approach(street: Street, flip: bool, *, crossing: bool) -> Iterator[F64]:
-    yield _strip(street, flip, STOP_LINE_M, STOP_LINE_M + 0.5, 0.1, -street.half_width_m + 0.35)
-    if crossing:
-        for offset in np.arange(-street.half_width_m + 0.5, street.half_width_m - 0.4, 1.0):
-            yield _strip(street, flip, 9.2, 12.2, offset + 0.5, offset)
-    if street.main:
-        yield from (_placed(street, flip, shape, 25.0) for shape in (_ARROW, _TURN * [1.0, -1.0]))
-
-
-def _placed(street: Street, flip: bool, shape: F64, distance_m: float) -> F64:
-    """Put a shape (N, 2; ahead, left) on the lane that leads to a junction, its tail at a distance from the centre."""
-    lane = -street.half_width_m / 2
-    ahead, left = shape[:, 0], shape[:, 1] * 1.2 + lane
-    if flip:
-        return np.stack([street.at(np.array([distance_m - a]), -o)[0] for a, o in zip(ahead, left, strict=True)])
-    s = street.length_m - distance_m
-    return np.stack([street.at(np.array([s + a]), o)[0] for a, o in zip(ahead, left, strict=True)])

@@ -35,7 +35,8 @@ class Grid:
     def px(self, points: F64) -> F64:
         """Take points (..., 2) in metres to uv (..., 2) in pixels, integers at pixel centres."""
         scale = np.array([1.0, -1.0]) / self.resolution_m
-        return (points - np.array([self.west_m, self.north_m])) * scale - 0.5
+        px: F64 = (points - np.array([self.west_m, self.north_m])) * scale - 0.5
+        return px
 
     def px_from_map(self) -> F64:
         """Affine (2, 3) from (x, y, 1) in metres to pixels."""

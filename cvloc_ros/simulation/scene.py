@@ -75,7 +75,7 @@ class Delays:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A simulated world and the drive through it. The datum (degrees) lies in the sea: no real place looks like this."""
+    """A simulated world and the drive through it. The datum (degrees) lies in the sea: no real place is meant."""
 
     seed: int = 7
     duration_s: float = 64.0
@@ -142,7 +142,8 @@ class Scene:
             parts: dict[str, type[Any]] = {"gnss": GnssSpec, "odom": OdomSpec, "delays": Delays}
             for key, kind in parts.items():
                 tree[key] = _build(kind, tree.get(key, {}))
-            return _build(cls, tree)
+            scene: Scene = _build(cls, tree)
+            return scene
         except (KeyError, TypeError, ValueError, yaml.YAMLError) as err:
             msg = f"no scene file of cvloc_ros: {err}"
             raise ConfigError(msg) from err

@@ -35,7 +35,7 @@ def make_layout(scene: Scene) -> Layout:
     )
 
 
-def bay_slots(street: Street, left: bool) -> F64:
+def bay_slots(street: Street, *, left: bool) -> F64:
     """Distances along the street at which the parking bays of one side begin and end (empty without bays)."""
     if not street.bays[0 if left else 1]:
         return np.zeros(0)
@@ -115,13 +115,14 @@ def _cars(streets: tuple[Street, ...], rng: np.random.Generator) -> tuple[Box, .
     cars = []
     for street in streets:
         for left in (True, False):
-            for s in bay_slots(street, left)[:-1]:
+            for s in bay_slots(street, left=left)[:-1]:
                 if rng.random() < 0.5:
                     middle = np.array([s + BAY_LENGTH_M / 2 + rng.uniform(-0.3, 0.3)])
                     offset = (street.half_width_m + BAY_M / 2 + rng.uniform(-0.12, 0.12)) * (1 if left else -1)
                     ahead = street.at(middle + 1.0, 0.0)[0] - street.at(middle - 1.0, 0.0)[0]
                     angle = rng.normal(0, 0.015)
                     direction = ahead / np.linalg.norm(ahead) @ np.array([[1, angle], [-angle, 1]])
-                    outline = box(street.at(middle, offset)[0], direction, rng.uniform(3.9, 4.7), rng.uniform(1.7, 1.85))
+                    length, width = rng.uniform(3.9, 4.7), rng.uniform(1.7, 1.85)
+                    outline = box(street.at(middle, offset)[0], direction, length, width)
                     cars.append(Box(outline, float(rng.uniform(1.4, 1.65)), int(rng.integers(8))))
     return tuple(cars)

@@ -75,9 +75,10 @@ class Roofs:
                 across = sign * (side + d * rate)
                 inside = (across >= 0) & (across <= half) & (d > 0.3)
                 inside &= np.abs(self.along[bins] + d * self.along_rate[bins]) <= self.half_length[bins]
-                best = np.where(inside & (d < best), d, best)
-            height = eye_m + best * slope - eave
-        return best, self.along[bins] + np.where(np.isfinite(best), best, 0) * self.along_rate[bins], height
+                best = np.where(inside & (d < best), d, best).astype(np.float32)
+            height = np.asarray(eye_m + best * slope - eave, dtype=np.float32)
+        along = self.along[bins] + np.where(np.isfinite(best), best, np.float32(0)) * self.along_rate[bins]
+        return best, np.asarray(along, dtype=np.float32), height
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +127,7 @@ class Walls:
             return _nothing(self.kind, count)
         best = distance.argmin(axis=1)
         row = np.arange(count)
-        chosen, u = keep[best], np.nan_to_num(part[row, best])
+        chosen, u = keep[best], np.where(np.isfinite(distance[row, best]), part[row, best], 0.0)
         length = np.linalg.norm(run[chosen], axis=1)
         rise = self.gable[chosen] * np.clip(1 - np.abs(2 * u - 1), 0, 1)
         normal = run[chosen] / length[:, None]

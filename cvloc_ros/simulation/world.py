@@ -150,7 +150,7 @@ def _corner(a: F64, da: F64, b: F64, db: F64) -> F64:
 def _bay_spans(street: Street) -> list[tuple[float, float, float]]:
     spans = []
     for left, sign in ((True, 1.0), (False, -1.0)):
-        slots = bay_slots(street, left)
+        slots = bay_slots(street, left=left)
         if len(slots) > 1:
             spans.append((float(slots[0]), float(slots[-1]), sign))
     return spans

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def write_drive(scene: Scene, out: Path, progress: Progress) -> None:
         (out / CONFIG).write_text(yaml.safe_dump(node_parameters(scene, out), sort_keys=False), encoding="utf-8")
         (out / _PART).write_text(scene.to_yaml(), encoding="utf-8")
         (out / _PART).rename(out / SCENE)
-    except OSError as err:
+    except (OSError, sqlite3.Error) as err:
         msg = f"{out}: the simulated drive cannot be written: {err}; choose another --out or free some space"
         raise CvlocError(msg) from err
 
