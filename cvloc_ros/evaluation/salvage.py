@@ -215,7 +215,9 @@ def _open_sqlite(file: Path, stack: ExitStack) -> Salvaged:
     db = sqlite3.connect(copy)
     stack.callback(db.close)
     db.execute("PRAGMA writable_schema=ON")  # otherwise SQLite refuses a file shorter than its header says
-    topics = {row[0]: row[1:] for row in db.execute("SELECT id, name, type FROM topics").fetchall()}
+    topics: dict[int, tuple[str, str]] = {
+        row[0]: (row[1], row[2]) for row in db.execute("SELECT id, name, type FROM topics").fetchall()
+    }
     qos = dict(_rows(db, "SELECT id, offered_qos_profiles FROM topics"))
     definitions = {
         kind: (form, text)
