@@ -95,6 +95,7 @@ class Localizer:
             self._codes[patch.key] = self._matcher.encode_aerial(patch)
             if len(self._codes) > _CODES_KEPT:
                 self._codes.popitem(last=False)
+        self._codes.move_to_end(patch.key)
         return self._codes[patch.key]
 
     def _solve(self, output: Any, attempt: _Attempt) -> PoseEstimate | None:
