@@ -46,7 +46,7 @@ class Keyframes:
             if travelled > config.keyframe_max_age_m:
                 break
             T_here_then = back @ kept.point.pose
-            joined += [dataclasses.replace(view, T_ref_base=T_here_then) for view in kept.views]
+            joined += [dataclasses.replace(view, T_ref_base=T_here_then @ view.T_ref_base) for view in kept.views]
             places += 1
         last = self._kept[-1].point.travelled_m if self._kept else -float("inf")
         if here.travelled_m - last >= config.keyframe_spacing_m:

@@ -31,6 +31,7 @@ from cvloc_ros.types import (
     CameraImage,
     CameraModel,
     GeoFix,
+    GroundView,
     HeadingSample,
     LocalizationResult,
     OdomSample,
@@ -38,9 +39,6 @@ from cvloc_ros.types import (
     PosePrior,
     Status,
 )
-
-ATTITUDE_MAX_AGE_NS = 100_000_000
-BODY_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
 
 
 class Session:
@@ -222,7 +220,7 @@ class Session:
             return LocalizationResult(refusal[0], stamp_ns, (refusal[1],), timings_s=timings)
         places = self.config.matcher.keyframes_min
         if point is not None:
-            views, places = self._keyframes.join(views, point)
+            views, places = self._keyframes.join([self._placed(view, point) for view in views], point)
         start = time.perf_counter()
         prior = self._prior(stamp_ns)
         timings["prior"] = time.perf_counter() - start
@@ -236,6 +234,11 @@ class Session:
         result = self._localizer.localize(views, prior)
         reasons = (*result.reasons, refusal[1]) if refusal[1] else result.reasons
         return dataclasses.replace(result, reasons=reasons, timings_s={**timings, **result.timings_s})
+
+    def _placed(self, view: GroundView, here: TrackPoint) -> GroundView:
+        """Carry a view of another camera, taken a little earlier or later, to the stamp that is localized."""
+        then = self._history.odometry.nearest(view.stamp_ns) if view.stamp_ns != here.stamp_ns else None
+        return view if then is None else dataclasses.replace(view, T_ref_base=here.pose.inverse() @ then.pose)
 
     def _prior(self, stamp_ns: int) -> PosePrior | Refusal:
         if self.config.prior.source != "tf":

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -86,6 +87,13 @@ def test_current_views_stay_where_they_are_and_old_ones_are_seen_from_here() -> 
     # A point 1 m ahead of the old pose lies in odom at (10, 21): 2 m to the left of a vehicle that looks along -x.
     assert old.T_ref_base.apply(np.array([1.0, 0.0])) == pytest.approx([0.0, 2.0], abs=1e-12)
     assert here.apply(old.T_ref_base.apply(np.array([[3.0, -1.0]]))) == pytest.approx(then.apply(np.array([[3.0, -1.0]])))
+
+
+def test_a_view_that_was_taken_beside_its_place_is_carried_from_there() -> None:
+    keyframes = Keyframes(CONFIG)
+    late = dataclasses.replace(view(0.0), T_ref_base=Pose2(0.5, 0.0, 0.0))
+    keyframes.join([late], at(0.0))
+    assert keyframes.join([view(3.0)], at(3.0))[0][1].T_ref_base.x_m == pytest.approx(-2.5)
 
 
 def test_old_views_are_carried_anew_for_every_pose() -> None:
