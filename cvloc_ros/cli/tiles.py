@@ -91,7 +91,9 @@ def report(*, map_source: MapArg = "", config: Path | None = None, settings: Set
     """
     tree = _settings(config, map_source, "", settings)
     if tree.tiles.source and not _is_network(tree.tiles.source):
-        print(_describe_local(tree))
+        from cvloc_ros.tiles.opening import describe_local
+
+        print(describe_local(tree.tiles))
         return 0
     for path, cache in _caches(tree.tiles):
         with closing(cache):
@@ -239,15 +241,3 @@ def _caches(tiles: Tiles) -> list[tuple[Path, TileCache]]:
     if not found:
         print(f"no tile cache in {cache_folder(tiles)}{' for ' + tiles.source if tiles.source else ''}")
     return [(path, open_existing(path, tiles)) for path in found]
-
-
-def _describe_local(tree: Config) -> str:
-    from cvloc_ros.geo.projection import Projection
-    from cvloc_ros.tiles import open_map
-
-    geo = tree.geo
-    projection = Projection.from_config(geo) if geo.datum else Projection.at_fix(geo, 0.0, 0.0)
-    with closing(open_map(tree.tiles, projection)) as aerial:
-        west, south, east, north = aerial.bounds_lonlat or (float("nan"),) * 4
-        where = f"longitude {west:.6f} to {east:.6f}, latitude {south:.6f} to {north:.6f}"
-        return f"{aerial.description}\n  {aerial.attribution or 'no attribution stated'}\n  {where}"

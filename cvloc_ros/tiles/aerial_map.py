@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pyproj import Transformer
 
 from cvloc_ros.errors import GeoError
 from cvloc_ros.geo.box import Box2
@@ -54,7 +53,6 @@ class AerialMap:
         self.attribution, self.description = imagery.attribution, imagery.description
         self.is_network = imagery.is_network
         self.bounds_map = _bounds_map(imagery, projection)
-        self.bounds_lonlat = _bounds_lonlat(imagery)
         self._imagery, self._projection, self._config = imagery, projection, config
         self._prefetcher = prefetcher
         self._lock = threading.Lock()
@@ -151,10 +149,11 @@ class AerialMap:
     def _still_good(self, kept: _Kept, now_s: float) -> bool:
         if not self.is_network:
             return True
-        if kept.patch.tiles.pending:
-            return False
         age_s = now_s - kept.checked_s
-        return age_s < (_RECHECK_S if kept.settled else _RETRY_S) and kept.version == self._imagery.version()
+        if kept.settled:
+            return age_s < _RECHECK_S
+        unchanged = kept.version == self._imagery.version() and not kept.patch.tiles.pending
+        return unchanged and age_s < _RETRY_S
 
     def _cut(self, frame: Frame, deadline_s: float) -> AerialPatch:
         imagery = self._imagery
@@ -172,14 +171,6 @@ class AerialMap:
             key=(imagery.name, level.number, frame, self._projection, pixels.digest),
             tiles=pixels.state,
         )
-
-
-def _bounds_lonlat(imagery: Imagery) -> tuple[float, float, float, float] | None:
-    """West, south, east, north in degrees of the imagery's datum; None where unknown."""
-    if imagery.bounds is None:
-        return None
-    degrees = Transformer.from_crs(imagery.crs, "EPSG:4326", always_xy=True).transform_bounds(*imagery.bounds)
-    return (degrees[0], degrees[1], degrees[2], degrees[3])
 
 
 def _bounds_map(imagery: Imagery, projection: Projection) -> Box2 | None:

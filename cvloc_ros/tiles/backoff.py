@@ -30,6 +30,8 @@ class Wait:
 
     reason: str
     seconds: float
+    refused: bool = False
+    """The server said that it may not be had: waiting hardly helps."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class _Fault:
     reason: str
     count: int
     until_s: float
+    refused: bool = False
 
 
 class Backoff:
@@ -55,11 +58,11 @@ class Backoff:
         with self._lock:
             if len(self._tiles) >= _REMEMBERED:
                 self._tiles.clear()
-            self._tiles[key] = self._next(self._tiles.get(key), reason, 0.0)
+            self._tiles[key] = self._next(self._tiles.get(key), reason, 0.0, refused=refused)
             if refused:
                 self._refusals += 1
                 if self._refusals >= _REFUSALS_OF_ALL:
-                    self._all = self._next(self._all, reason, 30.0)
+                    self._all = self._next(self._all, reason, 30.0, refused=True)
 
     def all_failed(self, reason: str, wish_s: float = 0.0) -> None:
         """Note that the provider cannot be asked now; `wish_s` is its own Retry-After."""
@@ -78,10 +81,10 @@ class Backoff:
             now = self._clock()
             for fault in (self._all, self._tiles.get(key)):
                 if fault is not None and fault.until_s > now:
-                    return Wait(fault.reason, fault.until_s - now)
+                    return Wait(fault.reason, fault.until_s - now, fault.refused)
             return None
 
-    def _next(self, fault: _Fault | None, reason: str, least_s: float) -> _Fault:
+    def _next(self, fault: _Fault | None, reason: str, least_s: float, *, refused: bool = False) -> _Fault:
         count = 1 if fault is None else fault.count + 1
         delay_s = min(_FIRST_S * 2.0 ** (count - 1), _LAST_S) * (1.0 + _JITTER * self._rng.random())
-        return _Fault(reason, count, self._clock() + max(delay_s, least_s))
+        return _Fault(reason, count, self._clock() + max(delay_s, least_s), refused)

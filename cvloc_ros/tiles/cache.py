@@ -214,15 +214,15 @@ class TileCache:
         for key in rows:
             if now - self._touched.get(key, -_TOUCH_AFTER_S) >= _TOUCH_AFTER_S:
                 self._touched[key] = now
-        if len(self._touched) >= _TOUCH_BATCH:
-            self._flush_touched()
 
     def _flush_touched(self) -> None:
+        if self._touched:
+            self._write(self._write_touched)
+
+    def _write_touched(self, db: sqlite3.Connection) -> None:
         touched, self._touched = self._touched, {}
-        if touched:
-            sql = f"UPDATE map SET last_used=? WHERE {_WHERE} AND last_used < ?"
-            rows = [(at, *_place(key), at - _TOUCH_AFTER_S) for key, at in touched.items()]
-            self._write(lambda db: db.executemany(sql, rows))
+        rows = [(at, *_place(key), at - _TOUCH_AFTER_S) for key, at in touched.items()]
+        db.executemany(f"UPDATE map SET last_used=? WHERE {_WHERE} AND last_used < ?", rows)
 
     def _put(self, db: sqlite3.Connection, key: TileKey, row: CacheRow) -> bool:
         now = self._clock()
@@ -236,14 +236,16 @@ class TileCache:
         )
         if old is not None and old[0] is not None and old[0] != content:
             db.execute(_DELETE_ORPHAN, (old[0], old[0]))
-        self._evict(db)
+        total = db.execute("SELECT bytes FROM totals").fetchone()[0]
+        if total > self._max_bytes or len(self._touched) >= _TOUCH_BATCH:
+            # Reading never writes, lest a drive wait for another process: the uses are noted here.
+            self._write_touched(db)
+        if total > self._max_bytes:
+            self._evict(db, total)
         return True
 
-    def _evict(self, db: sqlite3.Connection) -> None:
+    def _evict(self, db: sqlite3.Connection, total: int) -> None:
         """Delete least recently used tiles down to 90 % of the limit; pinned ones stay."""
-        total = db.execute("SELECT bytes FROM totals").fetchone()[0]
-        if total <= self._max_bytes:
-            return
         db.execute("DELETE FROM map WHERE tile_id IS NULL AND expires_at < ?", (self._clock(),))
         while total > _KEEP_SHARE * self._max_bytes:
             gone = db.execute(_DELETE_OLDEST).rowcount

@@ -81,7 +81,7 @@ class TileClient:
         retry = Retry(total=2, connect=1, read=1, status=2, redirect=5, status_forcelist=(500, 502, 504),
                       backoff_factor=0.2, backoff_jitter=0.2, respect_retry_after_header=False,
                       raise_on_status=False)
-        adapter = HTTPAdapter(1, CONNECTIONS, max_retries=retry, pool_block=True)
+        adapter = HTTPAdapter(4, CONNECTIONS, max_retries=retry, pool_block=True)
         # Its warnings show addresses with the user's key; what happened is in the state of the tiles.
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         self._session = requests.Session()
@@ -144,8 +144,13 @@ class TileClient:
             return f"{kind} instead of a picture{hint}"
         if len(body) > _LARGEST_BYTES:
             return f"more than {_LARGEST_BYTES >> 20} MB for one tile"
-        tile = decode_tile(body, self._tile_size)
-        return f"damaged tile: {tile}" if isinstance(tile, str) else ""
+        tile = decode_tile(body)
+        if isinstance(tile, str):
+            return f"damaged tile: {tile}"
+        side = tile.rgb.shape[0]
+        if side != self._tile_size:
+            return f"tile of {side} px, {self._tile_size} expected: set tile_size in an entry of tiles.providers_file"
+        return ""
 
     def _is_placeholder(self, response: requests.Response, body: bytes) -> bool:
         rule = self._blank

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,11 @@ class FolderStore:
 
     def get(self, keys: Iterable[TileKey], deadline_s: float) -> Mapping[TileKey, TileData]:  # noqa: ARG002
         """Read tiles."""
-        return {key: self._one(key) for key in keys}
+        answers = {key: self._one(key) for key in keys}
+        contents = {key: answer.content for key, answer in answers.items() if answer.data is not None}
+        for key, places in self._places.note_all(contents).items():
+            answers[key] = replace(answers[key], places=places)
+        return answers
 
     def known(self, keys: Iterable[TileKey]) -> int:
         """Count the files."""
@@ -76,8 +81,7 @@ class FolderStore:
             return MISSING
         except OSError as err:
             return TileData(Answer.FAILED, reason=str(err))
-        content = tile_id(data)
-        return TileData(Answer.CACHED, data, content, self._places.count(content, key))
+        return TileData(Answer.CACHED, data, tile_id(data))
 
     def _read_tile_size(self, tiles: list[TileKey]) -> int:
         faults = []

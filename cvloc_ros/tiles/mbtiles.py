@@ -67,9 +67,10 @@ class MBTilesStore:
             except sqlite3.Error as err:
                 answers.update(dict.fromkeys(group, TileData(Answer.FAILED, reason=f"{self.name}: {err}")))
                 continue
+            contents = {key: tile_id(data) for key, data in found}
+            places = self._places.note_all(contents)
             for key, data in found:
-                content = tile_id(data)
-                answers[key] = TileData(Answer.CACHED, data, content, self._places.count(content, key))
+                answers[key] = TileData(Answer.CACHED, data, contents[key], places[key])
         return answers
 
     def known(self, keys: Iterable[TileKey]) -> int:

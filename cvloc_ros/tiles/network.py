@@ -126,7 +126,7 @@ class NetworkStore:
             wait = self._backoff.wait_for(key)
             while wait is not None:
                 reason = wait.reason
-                if wait.seconds > patience_s or stop.wait(min(wait.seconds, 1.0)):
+                if wait.refused or wait.seconds > patience_s or stop.wait(min(wait.seconds, 1.0)):
                     return Answer.FAILED, 0, reason
                 patience_s -= min(wait.seconds, 1.0)
                 wait = self._backoff.wait_for(key)

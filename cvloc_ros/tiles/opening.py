@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+from pyproj import Transformer
 
 from cvloc_ros.errors import GeoError, TileSourceError
 from cvloc_ros.tiles.aerial_map import AerialMap
@@ -41,6 +44,21 @@ def open_map(config: Tiles, projection: Projection) -> AerialMap:
     imagery = _open_local(source, config)
     _check_reach(imagery, projection)
     return AerialMap(imagery, projection, config)
+
+
+def describe_local(config: Tiles) -> str:
+    """Describe a local map for people: what it is, whom to name, where it lies (degrees of its own datum).
+
+    Raises:
+        TileSourceError: it cannot be opened.
+    """
+    with closing(_open_local(config.source.strip(), config)) as imagery:
+        lines = [imagery.description, imagery.attribution or "no attribution stated"]
+        if imagery.bounds is not None:
+            degrees = Transformer.from_crs(imagery.crs, "EPSG:4326", always_xy=True)
+            west, south, east, north = degrees.transform_bounds(*imagery.bounds)
+            lines.append(f"longitude {west:.6f} to {east:.6f}, latitude {south:.6f} to {north:.6f}")
+        return "\n  ".join(lines)
 
 
 def _open_local(source: str, config: Tiles) -> Imagery:

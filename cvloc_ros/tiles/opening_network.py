@@ -102,7 +102,7 @@ def _open_cache(name: str, provider: Provider, config: Tiles) -> TileCache:
         "maxzoom": str(provider.max_zoom),
         "attribution": provider.attribution,
         "cvloc_licence": provider.licence,
-        "cvloc_source": provider.url,
+        "cvloc_source": provider.url.split("?", maxsplit=1)[0],  # what follows may be a key
     }
     if wanted.items() - cache.metadata().items():
         cache.describe(wanted)

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cvloc_ros.tiles.store import TileKey
 
 SUSPECT_PLACES = 8
@@ -22,12 +24,19 @@ class Places:
         """Start with nothing seen."""
         self._seen: OrderedDict[bytes, set[TileKey]] = OrderedDict()
 
-    def count(self, content: bytes, key: TileKey) -> int:
-        """Note one sight and return the number of places, at most `SUSPECT_PLACES`."""
+    def note_all(self, contents: Mapping[TileKey, bytes]) -> dict[TileKey, int]:
+        """Note what was seen and return for each the number of places, at most `SUSPECT_PLACES`.
+
+        All are noted before any is counted, so that a placeholder all over one view is known at first sight.
+        """
+        for key, content in contents.items():
+            self._note(content, key)
+        return {key: len(self._seen.get(content, (key,))) for key, content in contents.items()}
+
+    def _note(self, content: bytes, key: TileKey) -> None:
         places = self._seen.setdefault(content, set())
         self._seen.move_to_end(content)
         if len(places) < SUSPECT_PLACES:
             places.add(key)
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
-        return len(places)

@@ -126,6 +126,19 @@ def test_through_the_command_line(served, capsys):
     assert "tiles.contact" in capsys.readouterr().err
 
 
+def test_local_map_is_described_wherever_it_lies(tmp_path, capsys):
+    rasterio = pytest.importorskip("rasterio")
+    from rasterio.transform import from_origin
+
+    with rasterio.open(tmp_path / "m.tif", "w", width=64, height=64, count=3, dtype="uint8", crs="EPSG:2056",
+                       transform=from_origin(2641500, 1129500, 0.1, 0.1)) as file:
+        file.write(np.full((3, 64, 64), 90, np.uint8))
+    assert report(map_source=str(tmp_path / "m.tif")) == 0
+    assert "longitude 7.9" in capsys.readouterr().out
+    assert fetch(map_source=str(tmp_path / "m.tif"), at="46.31,7.97") == 0
+    assert "nothing to fetch" in capsys.readouterr().out
+
+
 def test_nothing_cached_is_said(tmp_path, capsys):
     assert report(settings=(f"tiles.cache_dir={tmp_path}",)) == 0
     assert "no tile cache" in capsys.readouterr().out

@@ -133,8 +133,6 @@ def test_placeholder_pictures_are_no_imagery(tmp_path, kit, projection, content)
     picture = kit.encode(np.full((256, 256, 3), 255, np.uint8) if content == "white" else kit.texture(9, 9, 9))
     tiles |= dict.fromkeys(kit.around(19, 1), picture)
     aerial = open_map(Tiles(source=str(kit.write_mbtiles(tmp_path / "m.mbtiles", tiles))), projection)
-    aerial.patch(HERE, 60.0)
-    aerial._patches.clear()  # the eighth sight is needed to know a notice
     patch = aerial.patch(HERE, 60.0)
     u, v = np.rint(patch.px_from_map(HERE)).astype(int)
     assert not patch.valid[v, u]

@@ -14,6 +14,7 @@ import time
 import pytest
 from filelock import FileLock
 
+from cvloc_ros.tiles import cache_file
 from cvloc_ros.tiles.cache import CacheRow, TileCache
 from cvloc_ros.tiles.decode import tile_id
 from cvloc_ros.tiles.store import TileKey
@@ -331,6 +332,27 @@ def test_cache_without_write_access_is_read(open_cache, tmp_path, monkeypatch, c
     assert cache.get_many([key(1)])[key(1)].data == b"there"
     assert not cache.put(key(2), row(b"no"))
     cache.close()
+
+
+def test_file_system_without_shared_memory_gets_another_journal(open_cache, monkeypatch, tmp_path):
+    """As on network file systems: this VFS of SQLite cannot have a WAL either."""
+    plain = cache_file._connect
+    monkeypatch.setattr(cache_file, "_connect", lambda uri: plain(f"{uri}&vfs=unix-none"))
+    cache = open_cache()
+    assert cache._file.write.execute("PRAGMA journal_mode").fetchone()[0] == "truncate"
+    assert cache.put(key(1), row(b"kept"))
+    assert cache.get_many([key(1)])[key(1)].data == b"kept"
+
+
+def test_reading_never_writes(open_cache, clock, tmp_path):
+    cache = open_cache()
+    for n in range(400):
+        cache.put(key(n), row(blob(n)))
+    clock.now += 1e6
+    with FileLock(f"{tmp_path / 'c.mbtiles'}.lock"):
+        start = time.monotonic()
+        assert len(cache.get_many([key(n) for n in range(400)])) == 400
+        assert time.monotonic() - start < 5.0
 
 
 def test_lock_held_by_another_process_does_not_stop_the_drive(open_cache, tmp_path):

@@ -3,10 +3,14 @@
 """A map over HTTP against a real server that misbehaves in every way that tile servers do."""
 
 import re
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 
+import mercantile
 import numpy as np
 import pytest
 from pytest_httpserver import HTTPServer
@@ -270,12 +274,68 @@ def test_redirect_is_followed(server, network_map, httpserver):
     assert aerial.patch(HERE, 5.0).coverage == 1.0
 
 
+def test_redirect_from_http_to_https_is_followed(server, network_map, httpserver, kit, tmp_path, monkeypatch):
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    openssl = shutil.which("openssl") or pytest.skip("openssl is not installed")
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out",
+                    certificate, *subject], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with HTTPServer(host="localhost", ssl_context=context, threaded=True) as secure:
+        secure.expect_request(ANY).respond_with_handler(server.handle)
+        httpserver.clear()
+        httpserver.expect_request(ANY).respond_with_handler(
+            lambda r: Response("", 301, headers={"Location": f"https://localhost:{secure.port}{r.path}"})
+        )
+        assert network_map(wait_s=20.0).patch(HERE, 5.0).coverage == 1.0
+
+
+@pytest.mark.parametrize("form", ["tms", "quadkey", "wms"])
+def test_every_way_of_addressing_gives_the_same_patch(server, network_map, httpserver, kit, form):
+    expected = network_map(wait_s=20.0, zoom=19).patch(HERE, 20.0)
+
+    def answer(request):
+        if form == "tms":
+            z, x, y = (int(part) for part in request.path.removeprefix("/tms/").split("/"))
+            y = (1 << z) - 1 - y
+        elif form == "quadkey":
+            x, y, z = mercantile.quadkey_to_tile(request.path.removeprefix("/q/"))
+        else:
+            west, south, east, north = (float(part) for part in request.args["BBOX"].split(","))
+            assert (request.args["WIDTH"], request.args["CRS"]) == ("256", "EPSG:3857")
+            x, y, z = mercantile.tile(*mercantile.lnglat((west + east) / 2, (south + north) / 2), 19)
+        return Response(kit.encode(kit.texture(z, x, y)), content_type="image/jpeg")
+
+    paths = {"tms": "/tms/{z}/{x}/{-y}", "quadkey": "/q/{q}",
+             "wms": "/wms?BBOX={bbox}&WIDTH={width}&HEIGHT={height}&CRS={proj}"}
+    httpserver.expect_request(re.compile("/(tms|q|wms).*")).respond_with_handler(answer)
+    base = server.url.removesuffix("/{z}/{x}/{y}.jpg")
+    patch = network_map(source=base + paths[form], wait_s=20.0, zoom=19).patch(HERE, 20.0)
+    assert np.array_equal(patch.rgb, expected.rgb)
+    assert patch.coverage == 1.0
+
+
+def test_tiles_of_another_size_say_what_to_set(server, network_map, kit):
+    server.answer = lambda _: Response(kit.encode(kit.texture(1, 1, 1, 512)), content_type="image/jpeg")
+    assert "set tile_size" in network_map().patch(HERE, 5.0).tiles.message
+
+
+def test_prefetch_from_a_server_that_refuses_ends_at_once(server, network_map):
+    server.answer = lambda _: Response("no", 403)
+    start = time.monotonic()
+    result = network_map(zoom=19).prefetch_radius(HERE, 300.0)
+    assert result.stopped
+    assert "403" in result.reason
+    assert time.monotonic() - start < 60.0
+    assert len(server.requests) < 10
+
+
 def test_notice_picture_with_status_200_is_recognised(server, network_map, kit):
     notice = kit.encode(kit.texture(0, 0, 0))
     server.answer = lambda _: Response(notice, content_type="image/jpeg")
     aerial = network_map(wait_s=20.0)
-    aerial.patch(HERE, 60.0)
-    aerial._patches.clear()
     assert aerial.patch(HERE, 60.0).coverage == 0.0
 
 
