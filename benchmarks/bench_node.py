@@ -126,10 +126,10 @@ def serve() -> int:
         def warm_up(self) -> float:
             return 0.0
 
-        def ready(self, stamp_ns: int) -> bool:
+        def ready(self, stamp_ns: int) -> bool:  # noqa: ARG002
             return True
 
-        def localize(self, images: Any, age_s: float | None = None) -> LocalizationResult:
+        def localize(self, images: Any, age_s: float | None = None) -> LocalizationResult:  # noqa: ARG002
             images[0].decode()
             estimate = PoseEstimate(Pose2(0.0, 0.0, 0.0), np.eye(3), 1.0, 0.0)
             return LocalizationResult(Status.OK, images[0].stamp_ns, estimate=estimate)

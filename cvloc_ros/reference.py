@@ -54,7 +54,7 @@ class Key:
         return ", ".join(parts)
 
 
-def keys(camera_names: typing.Sequence[str] = ("<name>",)) -> Iterator[Key]:
+def parameters(camera_names: typing.Sequence[str] = ("<name>",)) -> Iterator[Key]:
     """Yield every parameter, `camera_names` first, each key of a camera once for each name."""
     found = [_key(name, info) for name, info in config.walk()]
     found.sort(key=lambda key: key.name != "camera_names")
@@ -97,7 +97,7 @@ def render_yaml(camera_names: typing.Sequence[str] = ("camera",)) -> str:
     """Return a ROS 2 parameter file with every key at its default."""
     lines = [YAML_HEADER + "/**:", "  ros__parameters:"]
     section: list[str] = []
-    for key in keys(camera_names):
+    for key in parameters(camera_names):
         *path, leaf = key.name.split(".")
         shared = next((i for i, (a, b) in enumerate(zip(path, section, strict=False)) if a != b), len(path))
         shared = min(shared, len(section))
@@ -130,7 +130,7 @@ def _wrap(text: str, prefix: str, width: int = 118) -> list[str]:
 def render_markdown() -> str:
     """Return the table of all parameters in Markdown."""
     rows = ["| parameter | default | unit | range | dynamic | meaning |", "|---|---|---|---|---|---|"]
-    for key in keys():
+    for key in parameters():
         cells = (
             f"`{key.name}`", f"`{_scalar(key.default)}`", key.unit, key.range_text.replace("|", "\\|"),
             "yes" if key.dynamic else "", key.text.replace("|", "\\|").replace("<", "&lt;"),

@@ -26,7 +26,8 @@ def header(sec: int = 5, nanosec: int = 7, frame: str = "map"):
 def quaternion(roll: float = 0.0, pitch: float = 0.0, yaw: float = 0.0):
     cr, sr, cp, sp, cy, sy = (f(a / 2) for a in (roll, pitch, yaw) for f in (math.cos, math.sin))
     return T["geometry_msgs/msg/Quaternion"](
-        sr * cp * cy - cr * sp * sy, cr * sp * cy + sr * cp * sy, cr * cp * sy - sr * sp * cy, cr * cp * cy + sr * sp * sy
+        sr * cp * cy - cr * sp * sy, cr * sp * cy + sr * cp * sy,
+        cr * cp * sy - sr * sp * cy, cr * cp * cy + sr * sp * sy,
     )
 
 

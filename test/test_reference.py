@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cvloc_ros import config, reference
+from cvloc_ros.types import Status
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,19 +22,19 @@ def test_shipped_parameter_file_holds_the_defaults():
 
 
 def test_every_key_is_described():
-    for key in reference.keys():
+    for key in reference.parameters():
         assert key.text.endswith("."), key.name
         assert key.kind in {"bool", "int", "float", "str", "list[float]", "list[str]"}, key.name
 
 
 def test_camera_names_come_first_and_cameras_are_repeated():
-    names = [key.name for key in reference.keys(["left", "right"])]
+    names = [key.name for key in reference.parameters(["left", "right"])]
     assert names[0] == "camera_names"
     assert {"cameras.left.image_topic", "cameras.right.image_topic"} < set(names)
 
 
 def test_bounds_are_shown_as_they_are_checked():
-    keys = {key.name: key for key in reference.keys()}
+    keys = {key.name: key for key in reference.parameters()}
     assert keys["output.tf_rate_hz"].range_text == "> 0, <= 200"
     assert keys["output.tf_mode"].range_text == "none | map_to_odom | map_to_base_link"
     assert keys["frames.map"].range_text == ""
@@ -47,5 +48,16 @@ def test_two_cameras_render_to_a_file_that_loads(tmp_path):
 
 def test_table_has_one_row_for_each_key():
     rows = reference.render_markdown().splitlines()
-    assert len(rows) == 2 + len(list(reference.keys()))
+    assert len(rows) == 2 + len(list(reference.parameters()))
     assert all(row.replace("\\|", "").count("|") == 7 for row in rows)
+
+
+def test_readme_has_the_table_of_parameters():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("<!-- parameters: begin -->\n")[1].split("<!-- parameters: end -->")[0]
+    assert shown == reference.render_markdown(), "put the output of `cvloc params --style markdown` between the marks"
+
+
+def test_readme_explains_every_status():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [status.value for status in Status if f"`{status.value}`" not in readme] == []

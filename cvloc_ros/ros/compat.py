@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from cvloc_ros.ros import standins
@@ -19,7 +20,8 @@ try:
 
     INSTALLED["tf2_ros"] = True
 except ImportError:
-    TransformBroadcaster, StaticTransformBroadcaster = standins.TransformBroadcaster, standins.StaticTransformBroadcaster
+    TransformBroadcaster = standins.TransformBroadcaster
+    StaticTransformBroadcaster = standins.StaticTransformBroadcaster
     INSTALLED["tf2_ros"] = False
 
 try:
@@ -54,10 +56,8 @@ except ImportError:  # Humble
 
 LocalizationStatus: Any = None
 """The package's own message; None where it was not generated, and then everything else is published all the same."""
-try:
-    from cvloc_ros.msg import LocalizationStatus
-except ImportError:
-    pass
+with contextlib.suppress(ImportError):
+    from cvloc_ros.msg import LocalizationStatus  # type: ignore[no-redef]
 
 __all__ = [
     "INSTALLED", "CvBridge", "LocalizationStatus", "StaticTransformBroadcaster", "SubscriptionEventCallbacks",

@@ -10,7 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Point32, PolygonStamped, Pose, PoseWithCovarianceStamped, Quaternion, TransformStamped
+from geometry_msgs.msg import (
+    Point,
+    Point32,
+    PolygonStamped,
+    Pose,
+    PoseWithCovarianceStamped,
+    Quaternion,
+    TransformStamped,
+)
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import NavSatFix, NavSatStatus, PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
@@ -152,7 +160,8 @@ def _points(xy: F64) -> list[Point]:
 def cloud(points: F64, names: Sequence[str], stamp_ns: int, frame_id: str) -> PointCloud2:
     """Make a cloud of single-precision points (N, number of names)."""
     fields = [
-        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1) for index, name in enumerate(names)
+        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+        for index, name in enumerate(names)
     ]
     return compat.create_cloud(header(stamp_ns, frame_id), fields, np.asarray(points, dtype=np.float32))
 

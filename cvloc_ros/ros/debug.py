@@ -49,7 +49,8 @@ class DebugOutputs:
     def offer(self, result: LocalizationResult) -> None:
         """Take a result; nothing is done with it unless it has imagery, somebody listens and it is time."""
         now_s = time.monotonic()
-        if result.patch is None or now_s - self._last_s < 1.0 / self._config().output.debug_rate_hz or not self._heard():
+        early = now_s - self._last_s < 1.0 / self._config().output.debug_rate_hz
+        if result.patch is None or early or not self._heard():
             return
         self._last_s = now_s
         self._slot.put(overlays.on_host(result))

@@ -33,10 +33,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "sigma_deg",
     ),
     "inputs": (
-        "image_age_s.<camera>", "images.<camera>", "image_reliability.<camera>", "camera_info_age_s.<camera>", "fix_age_s",
-        "odom_age_s",
-        "heading_age_s", "imu_age_s", "dropped_images", "incomplete_sets", "refused.<input>: <reason>", "clock_jumps",
-        "trouble.<what>",
+        "image_age_s.<camera>", "images.<camera>", "image_reliability.<camera>", "camera_info_age_s.<camera>",
+        "fix_age_s", "odom_age_s", "heading_age_s", "imu_age_s", "dropped_images", "incomplete_sets",
+        "refused.<input>: <reason>", "clock_jumps", "trouble.<what>",
     ),
     "map": (
         "source", "attribution", "coverage", "tiles", "tiles_cached", "tiles_fetched", "tiles_pending",
@@ -101,7 +100,8 @@ def _localization(seen: Snapshot, now: Situation) -> tuple[Findings, dict[str, A
     result = seen.idle or (last.result if last is not None else None)
     findings: Findings = [(OK, "disabled" if not now.enabled else now.state)]
     if seen.rejected_in_a_row >= REJECTIONS_WARN:
-        findings.append((WARN, f"{seen.rejected_in_a_row} poses refused in a row, last: {_reason(last and last.result)}"))
+        reason = _reason(last.result if last is not None else None)
+        findings.append((WARN, f"{seen.rejected_in_a_row} poses refused in a row, last: {reason}"))
     if result is not None and result.status is Status.ERROR:
         findings.append((ERROR, _reason(result)))
     accepted = [attempt.result.status is Status.OK for attempt in seen.recent]
@@ -150,8 +150,8 @@ def _inputs(config: Config, seen: Snapshot, now: Situation) -> tuple[Findings, d
         values[f"camera_info_age_s.{name}"] = seen.ages_s.get(f"camera_info {name}", "never")
         if age is not None and age > config.output.image_timeout_s and now.state == "active":
             topic = (now.image_topics or {}).get(name, "")
-            findings.append((ERROR, f"no image on {topic} for {age:.1f} s: check its publisher, remapping and "
-                                    f"cameras.{name}.transport"))  # fmt: skip
+            hint = f"check its publisher, remapping and cameras.{name}.transport"
+            findings.append((ERROR, f"no image on {topic} for {age:.1f} s: {hint}"))
     for source, limit in (("fix", config.prior.fix_max_age_s), ("odom", ODOM_SILENT_S)):
         if (age := seen.ages_s.get(source)) is not None and age > limit:
             findings.append((WARN, f"no {source} for {age:.1f} s"))
@@ -200,8 +200,8 @@ def _timing(config: Config, seen: Snapshot) -> tuple[Findings, dict[str, Any]]:
     values["latency_p95_s"] = _percentile(latencies, 95)
     findings: Findings = []
     if latencies and latencies[-1] > FOREIGN_CLOCK_S:
-        findings.append((ERROR, f"images are {latencies[-1]:.0f} s old: set use_sim_time with a bag (and play it with "
-                                "--clock), or synchronise the clocks"))  # fmt: skip
+        hint = "set use_sim_time with a bag (and play it with --clock), or synchronise the clocks"
+        findings.append((ERROR, f"images are {latencies[-1]:.0f} s old: {hint}"))
     elif latencies and latencies[-1] > config.estimation.max_latency_s:
         findings.append((WARN, f"latency {latencies[-1]:.2f} s exceeds estimation.max_latency_s"))
     return findings, values

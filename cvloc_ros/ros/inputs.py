@@ -30,6 +30,7 @@ from cvloc_ros.session import Session
 from cvloc_ros.types import F64, LocalizationResult, Pose2, Status
 
 ADAPT_PERIOD_S = 0.2
+WHY = {"zero_stamp": "stamp is 0: the driver does not stamp", "old_stamp": "stamp is not newer than the last"}
 OnRefused = Callable[[LocalizationResult], None]
 
 
@@ -95,7 +96,7 @@ class Inputs:
             self._guard.check(source, messages.stamp_ns(message))
         elif verdict:
             self._health.refuse(source, verdict)
-            text = "stamp is 0: the driver does not stamp" if verdict == "zero_stamp" else "stamp is not newer than the last"
+            text = WHY[verdict]
             stamp_ns = messages.stamp_ns(message, camera.stamp_offset_s)
             self._on_refused(LocalizationResult(Status.OLD_STAMP, stamp_ns, (f"{source}: {text}",)))
             return
@@ -203,11 +204,8 @@ class Inputs:
     def _fixed_transform(self, target: str, source_frame: str, topic: str) -> F64 | None:
         """Look a mounting up; it is taken as constant, so that its newest value holds at every stamp."""
         tree = self._session.transforms
-        stamp_ns = tree.latest_stamp(target, source_frame)
         try:
-            if stamp_ns is None:
-                raise TransformError(f"no transform from {source_frame} to {target} on /tf or /tf_static")
-            T = tree.lookup(target, source_frame, stamp_ns)
+            T = tree.lookup(target, source_frame, tree.latest_stamp(target, source_frame) or 0)
         except TransformError as err:
             self._health.refuse(topic, "no_transform")
             if self._health.trouble(f"{topic} mounting", f"{topic} cannot be used: {err}"):
@@ -229,7 +227,8 @@ class Inputs:
             self._health.refuse("initialpose", reason)
             self._node.get_logger().error(f"initial pose refused: {reason}")
         else:
-            self._node.get_logger().info(f"initial pose: x {pose.x_m:.2f} m, y {pose.y_m:.2f} m, yaw {pose.yaw_rad:.3f}")
+            shown = f"x {pose.x_m:.2f} m, y {pose.y_m:.2f} m, yaw {pose.yaw_rad:.3f} rad"
+            self._node.get_logger().info(f"initial pose: {shown}")
 
 
 def _best_effort(depth: int) -> QoSProfile:

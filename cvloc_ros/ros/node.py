@@ -62,8 +62,8 @@ class CvlocNode(LifecycleNode):
         self._failure = ""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=Clock(clock_type=STEADY))
-        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1_000_000), on_clock_change=False)
-        self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._on_time_jump)
+        back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1_000_000), on_clock_change=False)
+        self._jump_handle = self.get_clock().create_jump_callback(back, post_callback=self._on_time_jump)
 
     # --- lifecycle
 
@@ -130,8 +130,10 @@ class CvlocNode(LifecycleNode):
     def _configure(self) -> None:
         config = self.parameters.current
         if config.prior.source == "tf" and config.output.tf_mode != "none":
-            msg = f"prior.source tf with output.tf_mode {config.output.tf_mode}: the node would search where it says " \
-                  "it is; set output.tf_mode to none"
+            msg = (
+                f"prior.source tf with output.tf_mode {config.output.tf_mode}: the node would search where it says "
+                "that it is; set output.tf_mode to none"
+            )
             raise ConfigError(msg)
         self._session = self._open_session(config)
         seconds = self._session.warm_up()
@@ -190,7 +192,7 @@ class CvlocNode(LifecycleNode):
         """Whether images are being taken."""
         return self._worker is not None
 
-    def set_enabled(self, enabled: bool) -> None:
+    def set_enabled(self, *, enabled: bool) -> None:
         """Pause or go on; pausing is said once on ~/status."""
         if self.enabled and not enabled and self._worker is not None:
             now_ns = self.get_clock().now().nanoseconds

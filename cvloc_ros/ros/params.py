@@ -40,9 +40,10 @@ class Parameters:
     def __init__(self, node: Node) -> None:
         """Declare every key of the tree; faulty overrides are noted, their parameter gets its default."""
         self._node = node
-        overrides = {name: item for name, item in node._parameter_overrides.items() if not name.startswith(FOREIGN)}
+        given = node._parameter_overrides  # noqa: SLF001  the only way to see those of undeclared parameters
+        overrides = {name: item for name, item in given.items() if not name.startswith(FOREIGN)}
         names = _camera_names(overrides.values())
-        self._keys = {key.name: key for key in reference.keys(names)}
+        self._keys = {key.name: key for key in reference.parameters(names)}
         values, self.faults = _read(overrides.values(), self._keys)
         self.faults += _check(values)
         for key in self._keys.values():
@@ -68,11 +69,11 @@ class Parameters:
         ours = [item for item in parameters if item.name in self._keys]
         fixed = [item.name for item in ours if not self._keys[item.name].dynamic]
         if fixed:
-            return SetParametersResult(successful=False, reason=f"{', '.join(fixed)}: cannot change while the node lives")
+            return SetParametersResult(successful=False, reason=f"{', '.join(fixed)}: fixed while the node lives")
         values, faults = _read(ours, self._keys)
+        if faults:
+            return SetParametersResult(successful=False, reason="\n".join(faults))
         try:
-            if faults:
-                raise ConfigError("\n".join(faults))
             self._config = config.merge(self._config, nest(values))
         except ConfigError as err:
             return SetParametersResult(successful=False, reason=str(err))

@@ -20,7 +20,7 @@ class Controlled(Protocol):
         """Whether images are being taken."""
         ...
 
-    def set_enabled(self, enabled: bool) -> None:
+    def set_enabled(self, *, enabled: bool) -> None:
         """Pause or go on."""
         ...
 
@@ -62,7 +62,7 @@ class Services:
         return response
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._controlled.set_enabled(request.data)
+        self._controlled.set_enabled(enabled=request.data)
         response.success = True
         response.message = "enabled" if request.data else "paused"
         return response

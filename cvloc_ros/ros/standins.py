@@ -35,7 +35,7 @@ class TransformBroadcaster:
         """Create the publisher."""
         self._publisher = node.create_publisher(TFMessage, "/tf", QoSProfile(depth=100))
 
-    def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:  # noqa: N802
+    def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:
         """Send one transform or several."""
         several = [transform] if isinstance(transform, TransformStamped) else list(transform)
         self._publisher.publish(TFMessage(transforms=several))
@@ -50,7 +50,7 @@ class StaticTransformBroadcaster:
         self._publisher = node.create_publisher(TFMessage, "/tf_static", qos)
         self._known: dict[str, TransformStamped] = {}
 
-    def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:  # noqa: N802
+    def sendTransform(self, transform: TransformStamped | Iterable[TransformStamped]) -> None:
         """Add or replace one transform or several."""
         several = [transform] if isinstance(transform, TransformStamped) else list(transform)
         self._known.update((item.child_frame_id, item) for item in several)
@@ -95,7 +95,7 @@ def read_points(cloud: PointCloud2, field_names: Sequence[str] | None = None, *,
     chosen = rows[list(field_names)] if field_names is not None else rows
     if skip_nans:
         keep = np.ones(len(chosen), dtype=bool)
-        for name in chosen.dtype.names:
+        for name in chosen.dtype.names or ():
             keep &= ~np.isnan(chosen[name])
         chosen = chosen[keep]
     return chosen

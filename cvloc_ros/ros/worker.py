@@ -38,11 +38,11 @@ class Worker:
 
     def __init__(
         self, session: Session, slot: NewestSlot[ImageSet], config: Callable[[], Config], now_ns: Callable[[], int],
-        publish: Callable[[LocalizationResult], None], cleared: Callable[[], None], logger: Logger,
+        publish: Callable[[LocalizationResult], None], cleared: Callable[[], None], log: Logger,
     ) -> None:  # fmt: skip
         """Prepare; nothing runs until `start`."""
         self._session, self._slot, self._config, self._now_ns = session, slot, config, now_ns
-        self._publish, self._cleared, self._logger = publish, cleared, logger
+        self._publish, self._cleared, self._log = publish, cleared, log
         self._applied = session.config
         self._stopping = threading.Event()
         self._reset = threading.Event()
@@ -82,7 +82,7 @@ class Worker:
                     self._publish(self._attempt(images))
             except Exception:  # noqa: BLE001  the thread must outlive any fault; the fault is shown
                 if not self._stopping.is_set():
-                    self._logger.error(f"attempt failed:\n{traceback.format_exc()}")
+                    self._log.error(f"attempt failed:\n{traceback.format_exc()}")
 
     def _prepare(self) -> None:
         if self._reset.is_set():
@@ -103,7 +103,7 @@ class Worker:
         try:
             return self._session.localize(images, age_s)
         except Exception as err:  # noqa: BLE001  a fault of one frame is a status, and the next frame is tried
-            self._logger.error(f"attempt failed:\n{traceback.format_exc()}")
+            self._log.error(f"attempt failed:\n{traceback.format_exc()}")
             return LocalizationResult(Status.ERROR, stamp_ns, (f"{type(err).__name__}: {err}",))
 
     def _wait_for(self, stamp_ns: int) -> None:

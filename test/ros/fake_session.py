@@ -18,8 +18,18 @@ from cvloc_ros.geo.projection import Projection
 from cvloc_ros.geo.transforms import TransformTree
 from cvloc_ros.session import Session
 from cvloc_ros.types import (
-    AerialPatch, CameraImage, Correspondences, GeoFix, LocalizationResult, OdomSample, Pose2, PoseEstimate, PosePrior,
-    SearchWindow, Status, TileState,
+    AerialPatch,
+    CameraImage,
+    Correspondences,
+    GeoFix,
+    LocalizationResult,
+    OdomSample,
+    Pose2,
+    PoseEstimate,
+    PosePrior,
+    SearchWindow,
+    Status,
+    TileState,
 )  # fmt: skip
 
 COVARIANCE = np.array([[0.25, 0.05, 0.01], [0.05, 0.36, -0.02], [0.01, -0.02, 0.01]])
@@ -30,7 +40,8 @@ class FakeSession(Session):
 
     def __init__(self, config: Config) -> None:
         if config.matcher.device == "cuda":
-            raise ModelError("matcher.device is cuda, but there is no CUDA device; set matcher.device to auto")
+            msg = "matcher.device is cuda, but there is no CUDA device; set matcher.device to auto"
+            raise ModelError(msg)
         self.config = config
         self.projection = Projection.from_config(config.geo) if config.geo.datum else None
         self.transforms = TransformTree()
@@ -99,7 +110,7 @@ class FakeSession(Session):
         time.sleep(self.delay_s)
         return self.spoil(self._attempt(images, age_s))
 
-    def _attempt(self, images: Sequence[CameraImage], age_s: float) -> LocalizationResult:
+    def _attempt(self, images: Sequence[CameraImage], age_s: float) -> LocalizationResult:  # noqa: PLR0911
         stamp_ns = images[0].stamp_ns
         if stamp_ns <= self.last_ns:
             return LocalizationResult(Status.OLD_STAMP, stamp_ns)

@@ -94,7 +94,7 @@ class Rig:
         if topic.startswith("~"):
             wait_for(lambda: self.vehicle.count_publishers(name), what=f"publisher of {name}")
             publisher = next(item for item in self.node.publishers if item.topic_name == name)
-            wait_for(lambda: publisher.get_subscription_count(), what=f"listener of {name}")
+            wait_for(publisher.get_subscription_count, what=f"listener of {name}")
         return self.inbox[topic]
 
     def wait(self, topic: str, count: int = 1, timeout_s: float = 15.0) -> Any:

@@ -89,7 +89,9 @@ def test_picture_becomes_a_message(side, encoding, shape):
     assert bytes(message.data) == picture.tobytes()
 
 
-@pytest.mark.parametrize(("name", "topic"), [("TransformBroadcaster", "/tf"), ("StaticTransformBroadcaster", "/tf_static")])
+@pytest.mark.parametrize(
+    ("name", "topic"), [("TransformBroadcaster", "/tf"), ("StaticTransformBroadcaster", "/tf_static")]
+)
 def test_broadcasters_send_what_they_are_given(side, name, topic):
     node = rclpy.create_node("broadcaster")
     seen: list[TFMessage] = []

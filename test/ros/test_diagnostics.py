@@ -67,7 +67,7 @@ def test_every_key_that_is_sent_is_documented(health):
     health.trouble("x QoS", "y")
     health.attempt(refused(timings_s={"match": 0.1}), 0.2, 1.0)
     for group, status in report(health).items():
-        patterns = [re.sub(r"<\w+>", ".+", re.escape(key).replace(r"\<", "<").replace(r"\>", ">")) for key in KEYS[group]]
+        patterns = [re.sub(r"<\w+>", ".+", re.escape(key)) for key in KEYS[group]]
         for key in values(status):
             assert any(re.fullmatch(pattern, key) for pattern in patterns), f"{group}: {key}"
 
@@ -160,7 +160,9 @@ def test_failed_tiles_warn_and_keys_stay_hidden(health):
     assert values(status)["tiles_failed"] == "2"
 
 
-@pytest.mark.parametrize(("latency_s", "level", "words"), [(0.3, OK, "ok"), (2.0, WARN, "max_latency_s"), (1e8, ERROR, "use_sim_time")])
+@pytest.mark.parametrize(
+    ("latency_s", "level", "words"), [(0.3, OK, "ok"), (2.0, WARN, "max_latency_s"), (1e8, ERROR, "use_sim_time")]
+)
 def test_latency_and_foreign_clocks(health, latency_s, level, words):
     health.attempt(refused(timings_s={"match": 0.1}), latency_s, 1.0)
     status = report(health)["timing"]

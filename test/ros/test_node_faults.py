@@ -165,7 +165,8 @@ def test_fault_in_the_session_is_a_status_and_the_next_image_is_tried(faulty):
     made.ready_to_drive()
 
     def explode(result):
-        raise RuntimeError("matcher out of order")
+        msg = "matcher out of order"
+        raise RuntimeError(msg)
 
     made.session.spoil = explode
     made.send_image(stamp_now())
@@ -177,7 +178,7 @@ def test_fault_in_the_session_is_a_status_and_the_next_image_is_tried(faulty):
 
 def test_initial_pose_in_a_foreign_frame_or_with_nan_is_refused(faulty):
     made = faulty()
-    refused = lambda: sum(made.node.health.snapshot().refused.values())  # noqa: E731
+    refused = lambda: sum(made.node.health.snapshot().refused.values())
     made.send_initial_pose(stamp_now(), 1.0, frame="odom")
     wait_for(lambda: refused() == 1)
     made.send_initial_pose(stamp_now(), math.nan)

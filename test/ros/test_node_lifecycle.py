@@ -70,7 +70,8 @@ def test_shutdown_from_active_frees_everything(rig):
 
 def test_error_of_the_map_fails_configure_with_its_message(rig):
     def closed_map(config):
-        raise TileSourceError("map.mbtiles does not exist; set tiles.source")
+        msg = "map.mbtiles does not exist; set tiles.source"
+        raise TileSourceError(msg)
 
     made = rig(start=False, session=closed_map)
     assert made.node.trigger_configure() == FAILURE
@@ -84,7 +85,8 @@ def test_unexpected_error_fails_configure_and_it_can_be_tried_again(rig):
     def second_time(config):
         tries.append(config)
         if len(tries) == 1:
-            raise ZeroDivisionError("never seen before")
+            msg = "never seen before"
+            raise ZeroDivisionError(msg)
         return FakeSession(config)
 
     made = rig(start=False, session=second_time)
@@ -95,7 +97,8 @@ def test_unexpected_error_fails_configure_and_it_can_be_tried_again(rig):
 def test_failing_warm_up_closes_the_session_again(rig):
     class Cold(FakeSession):
         def warm_up(self):
-            raise TileSourceError("no memory")
+            msg = "no memory"
+            raise TileSourceError(msg)
 
     made = rig(start=False, session=Cold)
     assert made.node.trigger_configure() == FAILURE

@@ -68,7 +68,7 @@ def test_prefetch_runs_beside_everything_else(rig):
     made = rig()
     assert not call(made, "prefetch").success
     go_on = threading.Event()
-    made.session.prefetch = lambda stop: "fetched 12 tiles" if go_on.wait(10.0) else ""
+    made.session.prefetch = lambda _: "fetched 12 tiles" if go_on.wait(10.0) else ""
     assert call(made, "prefetch").success
     assert "under way" in call(made, "prefetch").message
     go_on.set()
@@ -79,7 +79,8 @@ def test_prefetch_that_is_not_allowed_tells_why(rig):
     made = rig()
 
     def forbidden(stop):
-        raise TileSourceError("the provider does not allow storing")
+        msg = "the provider does not allow storing"
+        raise TileSourceError(msg)
 
     made.session.prefetch = forbidden
     call(made, "prefetch")

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rig import stamp_now, wait_for
@@ -47,7 +49,7 @@ def test_map_to_odom_is_computed_at_the_image_and_sent_again_ahead_of_time(rig):
     expected = T_map_odom @ Pose2(6.0, 0.0, 0.0)
     assert (expected.x_m, expected.y_m) == pytest.approx((pose.x, pose.y))
     stamps = [item.header.stamp.sec * 10**9 + item.header.stamp.nanosec for item in sent(made, "odom")]
-    assert all(a < b for a, b in zip(stamps, stamps[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(stamps))
     assert last.transform == first.transform
     assert stamps[-1] > made.inbox["~/pose"][-1].header.stamp.sec * 10**9
 

@@ -46,7 +46,7 @@ def test_shipped_file_is_taken_whole(declared):
 
 def test_every_key_is_declared_with_description_and_range(declared):
     made = declared(camera_names=["left", "right"])
-    for key in reference.keys(["left", "right"]):
+    for key in reference.parameters(["left", "right"]):
         described = made.node.describe_parameter(key.name)
         assert described.description.startswith(key.text)
         assert described.read_only is not key.dynamic
@@ -61,8 +61,9 @@ def test_cameras_follow_their_names(declared):
 
 def test_all_faults_are_told_at_once(declared):
     made = declared(
-        search__radius_maxm=30.0, tiles__zoom=1.5, tiles__wait_s=99.0, output__tf_mode="odd", cameras__side__model="auto"
-    )
+        search__radius_maxm=30.0, tiles__zoom=1.5, tiles__wait_s=99.0, output__tf_mode="odd",
+        cameras__side__model="auto",
+    )  # fmt: skip
     text = "\n".join(made.faults)
     assert "did you mean search.radius_max_m?" in text
     assert "tiles.zoom = 1.5: double given, integer expected" in text

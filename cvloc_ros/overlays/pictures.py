@@ -6,19 +6,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
 import numpy as np
 
+from cvloc_ros.overlays.canvas import BLACK, BLUE, GREEN, RED, YELLOW, Canvas, masked, u8, write
 from cvloc_ros.types import F64, U8, AerialPatch, GroundView, LocalizationResult, Pose2, PoseEstimate
 
 SIZE_PX = 640
-GREEN, RED, BLUE, YELLOW, WHITE, BLACK = (40, 220, 60), (240, 50, 40), (70, 140, 255), (255, 210, 0), (255,) * 3, (0,) * 3
-ELLIPSE_SIGMA = 2.4477
-"""Radius that holds 95 % of a planar normal distribution."""
-
 REACH_M = 25.0
 """Ground beyond this distance is left out of the view of the map through the camera."""
 
@@ -56,7 +53,7 @@ def aerial(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
     patch = result.patch
     if patch is None:
         return _titled(np.full((size_px, size_px, 3), 40, np.uint8), result)
-    canvas = _Canvas.around(result, patch, size_px)
+    canvas = Canvas.around(result, patch, size_px)
     if result.window is not None:
         centre, radius = result.window.centre, result.window.radius_m
         canvas.outline(centre.xy + radius * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]), YELLOW)
@@ -73,7 +70,7 @@ def aerial(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
 
 
 def score(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
-    """Show the best similarity over yaw for each place (bright is alike), and the best log-likelihood for each yaw below.
+    """Show the best similarity over yaw for each place (bright is alike), and below the likelihood of each yaw.
 
     Returns RGB; grey where the matcher gives no scores.
     """
@@ -87,8 +84,8 @@ def score(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
     places = np.where(finite.any(axis=0), similarity, np.nan)
     if volume.y_m[-1] > volume.y_m[0]:
         places = places[::-1]
-    heat = cv2.resize(_heat(places), (size_px, size_px), interpolation=cv2.INTER_NEAREST)
-    canvas = _Canvas(heat, *_axes_affine(volume.x_m, volume.y_m, size_px))
+    heat = u8(cv2.resize(_heat(places), (size_px, size_px), interpolation=cv2.INTER_NEAREST))
+    canvas = Canvas(heat, *_axes_affine(volume.x_m, volume.y_m, size_px))
     if result.prior is not None:
         canvas.estimate(result.prior.pose, result.prior.covariance, BLUE, with_yaw=result.prior.yaw_known)
     shown = result.estimate or result.candidate
@@ -145,8 +142,8 @@ def through_camera(view: GroundView, patch: AerialPatch, T_map_base: Pose2, widt
     place = np.where(near[..., None], place, np.nan).astype(np.float32)
     fine = cv2.resize(place, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
     fine = np.where(np.isfinite(fine), fine, np.float32(-10.0))
-    seen = cv2.remap(_masked(patch), fine[..., 0], fine[..., 1], cv2.INTER_LINEAR, borderValue=(40, 40, 40))
-    taken = cv2.resize(view.rgb, (width_px, height_px), interpolation=cv2.INTER_AREA)
+    seen = u8(cv2.remap(masked(patch), fine[..., 0], fine[..., 1], cv2.INTER_LINEAR, borderValue=(40, 40, 40)))
+    taken = u8(cv2.resize(view.rgb, (width_px, height_px), interpolation=cv2.INTER_AREA))
     if view.T_base_camera[2, 1] > 0:  # mounted upside down
         return taken[::-1, ::-1], seen[::-1, ::-1]
     return taken, seen
@@ -154,12 +151,12 @@ def through_camera(view: GroundView, patch: AerialPatch, T_map_base: Pose2, widt
 
 def _draped(result: LocalizationResult, patch: AerialPatch, pose: Pose2, size_px: int) -> U8:
     """Lay the ground that the views see onto the map in a chequered pattern, where both can be compared."""
-    canvas = _Canvas.around(result, patch, size_px)
+    canvas = Canvas.around(result, patch, size_px)
     columns, rows = np.meshgrid(np.arange(size_px), np.arange(size_px))
     chequer = (columns // CHEQUER_PX + rows // CHEQUER_PX) % 2 == 0
     points = canvas.metres(np.stack([columns[chequer], rows[chequer]], axis=-1).astype(np.float64))
     place = np.round(patch.px_from_map(points)).astype(np.intp)
-    within = ((place >= 0) & (place < np.array(patch.valid.shape[::-1]))).all(axis=1)
+    within = np.asarray(((place >= 0) & (place < np.array(patch.valid.shape[::-1]))).all(axis=1))
     within[within] = patch.valid[place[within, 1], place[within, 0]]
     pixels, points = np.flatnonzero(chequer)[within], points[within]
     for view in sorted(result.views, key=lambda item: item.stamp_ns):
@@ -172,101 +169,22 @@ def _draped(result: LocalizationResult, patch: AerialPatch, pose: Pose2, size_px
         usable = np.ones(len(row), bool) if view.valid is None else view.valid[row, column]
         canvas.rgb.reshape(-1, 3)[pixels[near[inside][usable]]] = view.rgb[row[usable], column[usable]]
     canvas.scale_bar()
-    _text(canvas.rgb, "ground seen by the cameras (squares) on the map", (6, 16))
+    write(canvas.rgb, "ground seen by the cameras (squares) on the map", (6, 16))
     return canvas.rgb
-
-
-def _masked(patch: AerialPatch) -> U8:
-    return np.where(patch.valid[..., None], patch.rgb, np.uint8(40))
 
 
 def _pair(view: GroundView, patch: AerialPatch, pose: Pose2, size_px: int) -> U8:
     left, right = through_camera(view, patch, pose, size_px // 2)
     pair = np.ascontiguousarray(np.hstack([left, right]))
-    _text(pair, f"{view.camera_name}: image | map from the pose", (6, pair.shape[0] - 8), 0.4)
+    write(pair, f"{view.camera_name}: image | map from the pose", (6, pair.shape[0] - 8), 0.4)
     return pair
-
-
-class _Canvas:
-    """A picture with the affine that takes map metres to its pixels."""
-
-    def __init__(self, rgb: U8, linear: F64, offset: F64) -> None:
-        self.rgb, self._linear, self._offset = np.ascontiguousarray(rgb), linear, offset
-
-    @classmethod
-    def around(cls, result: LocalizationResult, patch: AerialPatch, size_px: int) -> _Canvas:
-        """Cut the patch out around the window with a margin, north up."""
-        if result.window is not None:
-            centre, half = result.window.centre.xy, result.window.radius_m * 1.25 + 5.0
-        else:
-            rows, columns = patch.valid.shape
-            centre = patch.map_from_px @ [columns / 2, rows / 2, 1.0]
-            half = max(rows, columns) * patch.metres_per_px / 2
-        scale = size_px / (2 * half)
-        linear = np.array([[scale, 0.0], [0.0, -scale]])
-        offset = np.array([size_px / 2, size_px / 2]) - linear @ centre
-        to_canvas = np.column_stack([linear @ patch.map_from_px[:, :2], linear @ patch.map_from_px[:, 2] + offset])
-        flags = cv2.INTER_AREA if scale * patch.metres_per_px < 1 else cv2.INTER_LINEAR
-        rgb = cv2.warpAffine(_masked(patch), to_canvas, (size_px, size_px), flags=flags, borderValue=(40, 40, 40))
-        return cls(rgb, linear, offset)
-
-    def pixels(self, points: F64) -> F64:
-        """Take map points (..., 2) to pixels."""
-        return np.asarray(points) @ self._linear.T + self._offset
-
-    def metres(self, pixels: F64) -> F64:
-        """Take pixels (..., 2) to map points."""
-        return (pixels - self._offset) @ np.linalg.inv(self._linear).T
-
-    def outline(self, points: F64, colour: Sequence[int], thickness: int = 1) -> None:
-        """Draw a line through map points."""
-        corners = np.round(self.pixels(points) * 16).astype(np.int32)
-        cv2.polylines(self.rgb, [corners], False, colour, thickness, cv2.LINE_AA, 4)
-
-    def dots(self, points: F64, colour: Sequence[int]) -> None:
-        """Draw small dots at map points."""
-        for x, y in self.pixels(points)[:500]:
-            cv2.circle(self.rgb, (round(x), round(y)), 1, colour, -1)
-
-    def estimate(self, pose: Pose2, covariance: F64, colour: Sequence[int], *, with_yaw: bool = True) -> None:
-        """Draw the 95 % ellipse of a position and, where the yaw is known, an arrow with its 95 % fan."""
-        values, vectors = np.linalg.eigh(covariance[:2, :2])
-        angle = np.linspace(0, math.tau, 64)
-        axes = vectors * (ELLIPSE_SIGMA * np.sqrt(np.clip(values, 0, 1e6)))
-        self.outline(pose.xy + np.stack([np.cos(angle), np.sin(angle)], axis=-1) @ axes.T, colour, 2)
-        length = 40 / self._linear[0, 0]
-        if not with_yaw:
-            return
-        spread = min(1.96 * math.sqrt(max(covariance[2, 2], 0.0)), math.pi)
-        for turn in (-spread, spread):
-            self.outline(np.stack([pose.xy, _ahead(pose, length, turn)]), colour)
-        start, tip = (tuple(int(round(v)) for v in self.pixels(p)) for p in (pose.xy, _ahead(pose, length)))
-        cv2.arrowedLine(self.rgb, start, tip, colour, 2, cv2.LINE_AA, tipLength=0.3)
-
-    def scale_bar(self) -> None:
-        """Draw a bar of a round length into the lower left corner."""
-        room_m = 0.25 * self.rgb.shape[1] / self._linear[0, 0]
-        length = max((s for s in (0.5, 1, 2, 5, 10, 20, 50, 100, 200) if s <= room_m), default=0.1)
-        y, end = self.rgb.shape[0] - 12, 12 + round(length * self._linear[0, 0])
-        cv2.line(self.rgb, (12, y), (end, y), WHITE, 3)
-        _text(self.rgb, f"{length:g} m", (12, y - 8))
-
-    def note(self, text: str) -> None:
-        """Write the attribution into the lower right corner."""
-        (width, _), _ = cv2.getTextSize(_ascii(text), cv2.FONT_HERSHEY_SIMPLEX, 0.35, 1)
-        _text(self.rgb, text, (max(self.rgb.shape[1] - width - 6, 80), self.rgb.shape[0] - 6), 0.35)
-
-
-def _ahead(pose: Pose2, length_m: float, turn_rad: float = 0.0) -> F64:
-    yaw = pose.yaw_rad + turn_rad
-    return pose.xy + length_m * np.array([math.cos(yaw), math.sin(yaw)])
 
 
 def _titled(rgb: U8, result: LocalizationResult) -> U8:
     colour = GREEN if result.estimate is not None else RED
     cv2.rectangle(rgb, (0, 0), (rgb.shape[1], 40), BLACK, -1)
-    _text(rgb, f"{result.status.value}  {_numbers(result.estimate or result.candidate)}", (6, 16), 0.5, colour)
-    _text(rgb, " ".join(result.reasons) or "yellow window, blue prior, green/red pose; ellipses 95 %", (6, 34), 0.38)
+    write(rgb, f"{result.status.value}  {_numbers(result.estimate or result.candidate)}", (6, 16), 0.5, colour)
+    write(rgb, " ".join(result.reasons) or "yellow window, blue prior, green/red pose; ellipses 95 %", (6, 34), 0.38)
     return rgb
 
 
@@ -280,16 +198,6 @@ def _numbers(estimate: PoseEstimate | None) -> str:
         f"x {pose.x_m:.2f} y {pose.y_m:.2f} m  yaw {math.degrees(pose.yaw_rad):.1f} deg  "
         f"sigma {sigma_m:.2f} m {sigma_deg:.1f} deg  score {estimate.score:.2f}"
     )
-
-
-def _text(rgb: U8, text: str, at: tuple[int, int], size: float = 0.45, colour: Sequence[int] = WHITE) -> None:
-    for shade, width in ((BLACK, 3), (colour, 1)):
-        cv2.putText(rgb, _ascii(text), at, cv2.FONT_HERSHEY_SIMPLEX, size, shade, width, cv2.LINE_AA)
-
-
-def _ascii(text: str) -> str:
-    """OpenCV's fonts know ASCII only."""
-    return text.replace("©", "(c)").encode("ascii", "replace").decode()
 
 
 def _numpy(tensor: Any) -> F64:
@@ -306,7 +214,7 @@ def _heat(values: F64) -> U8:
     low, high = np.quantile(values[finite], 0.05), values[finite].max()
     level = np.clip((np.where(finite, values, low) - low) / max(high - low, 1e-9), 0.0, 1.0)
     colours = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[..., ::-1]
-    return np.where(finite[..., None], colours, np.uint8(40))
+    return u8(np.where(finite[..., None], colours, np.uint8(40)))
 
 
 def _axes_affine(x_m: F64, y_m: F64, size_px: int) -> tuple[F64, F64]:
@@ -328,6 +236,6 @@ def _yaw_profile(yaw_rad: F64, values: F64, width_px: int, height_px: int = 90) 
     cv2.polylines(strip, [np.stack([x, y], axis=-1).round().astype(np.int32)], False, YELLOW, 1, cv2.LINE_AA)
     ends: Iterable[float] = (math.degrees(yaw_rad[0]), math.degrees(yaw_rad[-1]))
     first, last = (f"{value:.1f} deg" for value in ends)
-    _text(strip, f"yaw {first}", (6, height_px - 4), 0.38)
-    _text(strip, last, (width_px - 80, height_px - 4), 0.38)
+    write(strip, f"yaw {first}", (6, height_px - 4), 0.38)
+    write(strip, last, (width_px - 80, height_px - 4), 0.38)
     return strip

@@ -1,0 +1,7 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of one attempt that a person can judge (NumPy and OpenCV only)."""
+
+from cvloc_ros.overlays.pictures import aerial, evidence_points, on_host, overlay, score, through_camera
+
+__all__ = ["aerial", "evidence_points", "on_host", "overlay", "score", "through_camera"]
