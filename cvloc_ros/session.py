@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from cvloc_ros.agreement import Agreement
+from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.cameras import Cameras
 from cvloc_ros.config import Config
-from cvloc_ros.errors import ConfigError, GeoError
+from cvloc_ros.errors import ConfigError, GeoError, TileSourceError
 from cvloc_ros.estimation.gates import Refusal
 from cvloc_ros.geo import angles, se3
 from cvloc_ros.geo.projection import Projection
@@ -58,8 +59,10 @@ class Session:
         self._history = History(config)
         self._keyframes = Keyframes(config.matcher)
         self._agreement = Agreement()
+        self._told: NewestSlot[tuple[int, Pose2, F64]] = NewestSlot()
         self._matcher = registry.create(config.matcher, BirdsEye(tables=64))
         self._localizer: Localizer | None = None
+        self._no_map: Refusal = (Status.NO_PRIOR, "geo.datum_source is first_fix and none came; check inputs.fix_topic")
         self._last_point: TrackPoint | None = None
         self._last_ns = -1
         self._refusals = 0
@@ -101,7 +104,10 @@ class Session:
         return self.transforms.add(parent, child, stamp_ns, T_parent_child, static=static)
 
     def add_fix(self, fix: GeoFix) -> str:
-        """Store a fix; return "" or why it was refused: no_fix, not_finite, out_of_range, clock_jump, too_old."""
+        """Store a fix; return "" or why not: no_fix, not_finite, out_of_range, no_map, clock_jump, too_old.
+
+        Where `geo.datum_source` is first_fix, the first one opens the map.
+        """
         if fix.quality < 0:
             return "no_fix"
         values = np.array([fix.latitude_deg, fix.longitude_deg, *np.ravel(fix.covariance_m2)])
@@ -115,6 +121,9 @@ class Session:
             position = self.projection.to_map(fix.latitude_deg, fix.longitude_deg)
         except GeoError:
             return "out_of_range"
+        except TileSourceError as err:
+            self._no_map = Status.NO_TILES, str(err)
+            return "no_map"
         turn = Pose2(0.0, 0.0, self.projection.yaw_of_east(position))
         axes = turn.apply(np.eye(2))
         covariance = axes.T @ fix.covariance_m2 @ axes
@@ -144,9 +153,7 @@ class Session:
             return "not_finite"
         if np.linalg.eigvalsh(covariance)[0] <= 0.0:
             return "covariance_not_positive"
-        self._history.start_at(stamp_ns, pose, covariance)
-        self._agreement.clear()
-        self._confirmed = False
+        self._told.put((stamp_ns, pose, covariance))
         return ""
 
     def ready(self, stamp_ns: int) -> bool:
@@ -164,6 +171,7 @@ class Session:
         `age_s` is how old the image was when work on it began; None (replay) leaves latency out of the gates.
         """
         begin = time.perf_counter()
+        self._adopt_initial_pose()
         stamp_ns = images[0].stamp_ns
         point = self._history.odometry.at(stamp_ns)
         idle = self._idle(stamp_ns, point)
@@ -173,13 +181,14 @@ class Session:
         result = self._attempt(images, stamp_ns, point)
         elapsed = time.perf_counter() - begin
         result = dataclasses.replace(result, timings_s={**result.timings_s, "total": elapsed})
-        if age_s is not None and age_s + elapsed > self.config.estimation.max_latency_s:
+        if result.estimate is not None and age_s is not None and age_s + elapsed > self.config.estimation.max_latency_s:
             late = f"{age_s + elapsed:.2f} s after the image, limit {self.config.estimation.max_latency_s}"
             result = refuse(result, Status.TOO_LATE, late)
         return self._learn(result, point)
 
     def reset(self) -> None:
         """Forget history, keyframes and own poses; keep map, matcher, calibration and static transforms."""
+        self._told.clear()
         self._history.clear()
         self._cameras.clear()
         self.transforms.clear()
@@ -197,6 +206,13 @@ class Session:
         self.aerial = open_map(self.config.tiles, projection)
         self._localizer = Localizer(self.config, self.aerial, self._matcher)
         self.projection = projection
+
+    def _adopt_initial_pose(self) -> None:
+        told = self._told.take(0.0)
+        if told is not None:
+            self._history.start_at(*told)
+            self._agreement.clear()
+            self._confirmed = False
 
     def _idle(self, stamp_ns: int, point: TrackPoint | None) -> Refusal | None:
         """Why no attempt is made at this stamp, before anything is decoded."""
@@ -221,12 +237,15 @@ class Session:
         places = self.config.matcher.keyframes_min
         if point is not None:
             views, places = self._keyframes.join([self._placed(view, point) for view in views], point)
+        if self._localizer is None:
+            status, reason = self._no_map
+            return LocalizationResult(status, stamp_ns, (reason,), views=tuple(views), timings_s=timings)
         start = time.perf_counter()
         prior = self._prior(stamp_ns)
         timings["prior"] = time.perf_counter() - start
         if not isinstance(prior, PosePrior):
             return LocalizationResult(prior[0], stamp_ns, (prior[1],), views=tuple(views), timings_s=timings)
-        if places < self.config.matcher.keyframes_min or self._localizer is None:
+        if places < self.config.matcher.keyframes_min:
             reason = f"{places} places seen, {self.config.matcher.keyframes_min} needed"
             return LocalizationResult(
                 Status.WAITING_KEYFRAMES, stamp_ns, (reason,), prior=prior, views=tuple(views), timings_s=timings
@@ -250,6 +269,8 @@ class Session:
 
     def _learn(self, result: LocalizationResult, point: TrackPoint | None) -> LocalizationResult:
         """Let accepted poses bound the next searches, and forget them when they seem to have been wrong."""
+        if result.status is Status.TOO_LATE:
+            return result  # says nothing about whether the vehicle is where it was thought to be
         if result.estimate is None:
             self._refusals += result.candidate is not None
             if self._refusals >= self.config.prior.forget_after:
@@ -258,6 +279,9 @@ class Session:
             if result.candidate is not None:
                 self._agreement.clear()
             return result
+        if point is None and result.prior is not None and not result.prior.yaw_known:
+            reason = "yaw from a single search in all directions; odometry or a heading must confirm it"
+            return refuse(result, Status.INCONSISTENT, reason)
         if point is not None and not self._confirmed and not self._history.heading_given:
             waiting = self._agreement.add(point, result.estimate, self.config)
             if waiting:
