@@ -15,13 +15,16 @@ import yaml
 
 from cvloc_ros.cli.processes import Process, private_environment
 from cvloc_ros.cli.simulate import progress_bar
+from cvloc_ros.errors import CvlocError
 
 if TYPE_CHECKING:
     from cvloc_ros.simulation.scene import Scene
 
 EXIT_FAILED = 1
 _START_S = 60.0
+_PARAMETERS = "node.yaml"
 _PICTURES_HZ = 0.5
+_LATENCY_S = 3.0
 
 
 def demo(
@@ -71,7 +74,10 @@ def _prepare(scene: Scene, drive: Path, recording: Path) -> None:
         _say(f"simulated drive of {drive} is kept\n")
     else:
         writer.write_drive(scene, drive, progress_bar)
-    if (recording / "metadata.yaml").is_file() or any(recording.glob("*.mcap")):
+    if recording.exists():
+        if not (recording.parent / _PARAMETERS).is_file():
+            msg = f"{recording} was not made by a demo; choose another --out"
+            raise CvlocError(msg)
         shutil.rmtree(recording)
 
 
@@ -81,8 +87,10 @@ def _parameters(scene: Scene, drive: Path, out: Path, threads: int) -> Path:
     tree = writer.node_parameters(scene, drive)
     parameters = tree["/**"]["ros__parameters"]
     parameters["matcher"] = {"threads": threads}
+    # The first search looks in every direction; on a slow machine it is late but right.
+    parameters["estimation"] = {"max_latency_s": _LATENCY_S}
     parameters["output"] = {"tf_mode": "map_to_odom", "debug_rate_hz": _PICTURES_HZ}
-    path = out / "node.yaml"
+    path = out / _PARAMETERS
     path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
     return path
 

@@ -50,21 +50,28 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _run(player: Player, recorder: Recorder, options: argparse.Namespace) -> int:
-    def report(state: str, sent: int) -> None:
+    told = 0.0
+
+    def report(state: str, sent: int, *, at_once: bool = True) -> None:
+        nonlocal told
+        if not at_once and time.monotonic() - told < _REPORT_S:
+            return
+        told = time.monotonic()
         sys.stdout.write(json.dumps({"state": state, "sent": sent, "total": player.total, **recorder.counts}) + "\n")
         sys.stdout.flush()
 
-    report("waiting", 0)
-    missing = player.wait_for(options.wait, options.timeout, recorder.connected)
+    def connected() -> bool:
+        report("waiting", 0, at_once=False)
+        return recorder.connected()
+
+    missing = player.wait_for(options.wait, options.timeout, connected)
     if missing:
         sys.stderr.write(f"after {options.timeout:g} s nobody receives {', '.join(missing)}\n")
         return 1
-    sent, told = 0, 0.0
+    sent = 0
     for _ in player.play(options.rate, lambda: not recorder.fault):
         sent += 1
-        if time.monotonic() - told > _REPORT_S:
-            told = time.monotonic()
-            report("playing", sent)
+        report("playing", sent, at_once=False)
     report("finishing", sent)
     player.idle(lambda: recorder.quiet_for(_QUIET_S), _FINISH_S)
     report("done", sent)

@@ -95,13 +95,13 @@ class Player:
     ) -> list[str]:
         """Wait until every given topic and /clock are received and `ready` is true; return the topics that are not.
 
-        Keeps the clock at the start of the bag meanwhile.
+        Keeps the clock at the start of the bag meanwhile, and asks `ready` many times a second.
         """
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             self._tick(self._reader.start_time)
-            waiting = self.unmatched(topics)
-            if not waiting and self._clock.get_subscription_count() > 0 and ready():
+            asked, waiting = ready(), self.unmatched(topics)
+            if asked and not waiting and self._clock.get_subscription_count() > 0:
                 # A reader may match a moment after its writer; what is sent before that is lost without a word.
                 time.sleep(_SETTLE_S)
                 return []
