@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import requests
-from pyrate_limiter import Limiter, Rate
+from pyrate_limiter import InMemoryBucket, Limiter, Rate, SingleBucketFactory
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util import Retry
@@ -76,7 +76,9 @@ class TileClient:
         """Set up the session; nothing is sent yet."""
         self._blank, self._tile_size = blank, tile_size
         per_s = max(int(rate_per_s), 1)
-        self._limiter = Limiter(Rate(per_s, round(1000 * per_s / rate_per_s)))
+        # The limiter's own clean-up would be a thread that nobody can join; `fetch` does it instead.
+        self._bucket = InMemoryBucket([Rate(per_s, round(1000 * per_s / rate_per_s))])
+        self._limiter = Limiter(SingleBucketFactory(self._bucket, schedule_leak=False))
         # Statuses with Retry-After are answered by a pause of the provider, not by a sleeping thread.
         retry = Retry(total=2, connect=1, read=1, status=2, redirect=5, status_forcelist=(500, 502, 504),
                       backoff_factor=0.2, backoff_jitter=0.2, respect_retry_after_header=False,
@@ -96,6 +98,7 @@ class TileClient:
         headers = {"If-None-Match": etag} if etag else {}
         if last_modified:
             headers["If-Modified-Since"] = last_modified
+        self._bucket.leak(self._bucket.now())  # type: ignore[no-untyped-call]
         self._limiter.try_acquire("tile")
         try:
             with self._session.get(url, headers=headers, timeout=(_CONNECT_S, _READ_S), stream=True) as response:
