@@ -76,10 +76,10 @@ class Cameras:
             return Status.NO_TRANSFORM, f"camera {image.camera}: {err}"
         try:
             rgb = image.decode()
+            # A panorama needs no calibration: its size says all.
+            camera = camera or panorama(rgb.shape[1], rgb.shape[0])
         except ImageError as err:
             return Status.BAD_IMAGE, f"camera {image.camera}: {err}"
-        # A panorama needs no calibration: its size says all.
-        camera = camera or panorama(rgb.shape[1], rgb.shape[0])
         self.set_calibration(image.camera, camera)
         mask = self._masks.get(image.camera)
         fault = _size_fault(rgb, camera, mask)

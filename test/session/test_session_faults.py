@@ -117,8 +117,8 @@ def test_inputs_out_of_order_give_the_same_pose(rig) -> None:
         vehicle.odometry = vehicle.fixes = False
         start = vehicle.truth(0.0).inverse()
         for tick in order(list(range(43, 63))):
-            t = tick / 20
-            assert vehicle.session.add_odom(OdomSample(vehicle.ns(t), Pose2(7.0, 9.0, -1.0) @ start @ vehicle.truth(t))) == ""
+            pose = Pose2(7.0, 9.0, -1.0) @ start @ vehicle.truth(tick / 20)
+            assert vehicle.session.add_odom(OdomSample(vehicle.ns(tick / 20), pose)) == ""
         for t in order([2.5, 3.0]):
             assert vehicle.session.add_fix(vehicle.fix(t)) == ""
         result = vehicle.step(3.0)
@@ -179,11 +179,18 @@ def test_image_of_another_size_than_its_calibration(rig) -> None:
     silent(vehicle.step(1.0), Status.BAD_IMAGE, "240x180, its calibration is for 640x480")
 
 
+def test_an_image_too_high_for_a_panorama_is_a_bad_image(rig) -> None:
+    vehicle = rig(cameras={"front": {"mounting": [0.0, 0.0, 4.0, 0.0, 0.0, 0.0], "model": "equirectangular"}})
+    vehicle.session._cameras._models.clear()
+    silent(vehicle.step(1.0), Status.BAD_IMAGE, "at most half as high as it is wide")
+
+
 def test_mask_of_another_size_than_the_image(rig, tmp_path: Path) -> None:
     mask = np.zeros((90, 120), np.uint8)
     mask[80:] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
-    vehicle = rig(cameras={"front": {"mounting": [0.0, 0.0, 4.0, 0.0, 0.8, 0.0], "mask_file": str(tmp_path / "mask.png")}})
+    front = {"mounting": [0.0, 0.0, 4.0, 0.0, 0.8, 0.0], "mask_file": str(tmp_path / "mask.png")}
+    vehicle = rig(cameras={"front": front})
     silent(vehicle.step(1.0), Status.BAD_IMAGE, "mask_file is 120x90")
 
 
@@ -223,12 +230,13 @@ def test_raw_image_whose_size_does_not_fit_its_data(driving) -> None:
 
 
 def test_one_camera_of_two_fails_and_the_other_still_localizes(rig) -> None:
-    mounting = [1.0, 0.2, 4.0, 0.02, 0.8, 0.1]
-    vehicle = rig(camera_names=["front", "rear"], cameras={"front": {"mounting": mounting}, "rear": {"mounting": mounting}})
+    same = {"mounting": [1.0, 0.2, 4.0, 0.02, 0.8, 0.1]}
+    vehicle = rig(camera_names=["front", "rear"], cameras={"front": same, "rear": same})
     vehicle.know_heading()
 
     def broken():
-        raise ImageError("jpeg ends early")
+        msg = "jpeg ends early"
+        raise ImageError(msg)
 
     for t in (1.0, 2.0):
         result = vehicle.step(t, None, CameraImage("rear", vehicle.ns(t), "cam", broken))
@@ -271,18 +279,18 @@ def test_past_the_edge_of_the_map_it_falls_silent(rig) -> None:
 
 def test_set_up_without_a_map_or_with_a_wrong_one(map_file: Path, tmp_path: Path) -> None:
     geo = {"datum": [47.0, 8.0, 0.0]}
-    with pytest.raises(ConfigError, match="tiles.source is empty"):
+    with pytest.raises(ConfigError, match=r"tiles\.source is empty"):
         Session.open(parse({"geo": geo}))
     with pytest.raises(TileSourceError, match="no such file"):
         Session.open(parse({"geo": geo, "tiles": {"source": str(tmp_path / "missing.mbtiles")}}))
-    with pytest.raises(ConfigError, match="geo.datum is empty"):
+    with pytest.raises(ConfigError, match=r"geo\.datum is empty"):
         Session.open(parse({"tiles": {"source": str(map_file)}}))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_cuda_asked_for_and_not_there_stops_set_up(map_file: Path) -> None:
     tree = {"geo": {"datum": [47.0, 8.0, 0.0]}, "tiles": {"source": str(map_file)}, "matcher": {"device": "cuda"}}
-    with pytest.raises(ModelError, match="set matcher.device to auto or cpu"):
+    with pytest.raises(ModelError, match=r"set matcher\.device to auto or cpu"):
         Session.open(parse(tree))
 
 
