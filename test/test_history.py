@@ -36,7 +36,7 @@ def bend(t: float) -> Pose2:
 def drive(
     truth: Callable[[float], Pose2] = straight,
     until: float = 20.0,
-    fixes: Callable[[float], np.ndarray | None] = lambda t: np.zeros(2),
+    fixes: Callable[[float], np.ndarray | None] = lambda _t: np.zeros(2),
     *,
     odometry: bool = True,
     sigma: float = 1.0,
@@ -97,7 +97,7 @@ def test_antenna_beside_the_vehicle_is_taken_into_account() -> None:
 
 
 def test_before_the_vehicle_moved_the_yaw_is_not_known() -> None:
-    made = prior(drive(lambda t: Pose2(3.0, 4.0, 1.0)), 20.0)
+    made = prior(drive(lambda _t: Pose2(3.0, 4.0, 1.0)), 20.0)
     assert error(made, Pose2(3.0, 4.0, 1.0))[0] < 0.01
     assert not made.yaw_known
     assert math.sqrt(made.covariance[2, 2]) > 1.5
@@ -112,7 +112,7 @@ def test_a_multipath_jump_of_the_last_fixes_stays_within_the_search_window() -> 
 
 
 def test_constant_bias_of_the_fixes_stays_within_the_stated_uncertainty() -> None:
-    made = prior(drive(fixes=lambda t: np.array([2.0, 1.0])), 20.0)
+    made = prior(drive(fixes=lambda _t: np.array([2.0, 1.0])), 20.0)
     delta = made.pose.xy - straight(20.0).xy
     assert delta == pytest.approx([2.0, 1.0], abs=0.05)
     assert delta @ np.linalg.solve(made.covariance[:2, :2], delta) < 3.0**2
@@ -215,7 +215,7 @@ def test_initial_pose_alone_is_carried_by_odometry() -> None:
 
 def test_initial_heading_with_fixes_settles_the_yaw_of_a_standing_vehicle() -> None:
     here = Pose2(3.0, 4.0, 1.0)
-    history = initial(drive(lambda t: here), 0.0, Pose2(0.0, 0.0, 1.05), ANYWHERE)
+    history = initial(drive(lambda _t: here), 0.0, Pose2(0.0, 0.0, 1.05), ANYWHERE)
     made = prior(history, 20.0)
     assert error(made, here) == pytest.approx((0.0, math.degrees(0.05)), abs=0.2)
     assert made.yaw_known
@@ -271,7 +271,7 @@ def remember(history: History, t: float, pose: Pose2, covariance: np.ndarray = G
 
 
 def test_own_poses_pull_the_prior_away_from_the_bias_of_gnss() -> None:
-    history = drive(fixes=lambda t: np.array([6.0, -5.0]))
+    history = drive(fixes=lambda _t: np.array([6.0, -5.0]))
     for t in (17.0, 18.0, 19.0):
         remember(history, t, straight(t))
     assert error(prior(history, 20.0), straight(20.0))[0] < 3.5
@@ -301,7 +301,7 @@ def test_forgetting_own_poses_returns_to_gnss() -> None:
 
 def test_heading_settles_the_yaw_of_a_standing_vehicle() -> None:
     here = Pose2(3.0, 4.0, 1.0)
-    history = drive(lambda t: here)
+    history = drive(lambda _t: here)
     history.headings.add(19 * S, HeadingSample(19 * S, 1.0, math.radians(3.0)))
     made = prior(history, 20.0)
     assert error(made, here) == pytest.approx((0.0, 0.0), abs=0.1)

@@ -86,7 +86,8 @@ def test_current_views_stay_where_they_are_and_old_ones_are_seen_from_here() -> 
     assert current.T_ref_base == Pose2(0.0, 0.0, 0.0)
     # A point 1 m ahead of the old pose lies in odom at (10, 21): 2 m to the left of a vehicle that looks along -x.
     assert old.T_ref_base.apply(np.array([1.0, 0.0])) == pytest.approx([0.0, 2.0], abs=1e-12)
-    assert here.apply(old.T_ref_base.apply(np.array([[3.0, -1.0]]))) == pytest.approx(then.apply(np.array([[3.0, -1.0]])))
+    points = np.array([[3.0, -1.0]])
+    assert here.apply(old.T_ref_base.apply(points)) == pytest.approx(then.apply(points))
 
 
 def test_a_view_that_was_taken_beside_its_place_is_carried_from_there() -> None:

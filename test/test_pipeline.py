@@ -33,7 +33,9 @@ CONFIG = Config()
 HERE = Pose2(4.0, -3.0, 0.5)
 
 
-def make_prior(sigma_m: float = 2.0, sigma_deg: float = 2.0, pose: Pose2 = HERE, *, yaw_known: bool = True) -> PosePrior:
+def make_prior(
+    sigma_m: float = 2.0, sigma_deg: float = 2.0, pose: Pose2 = HERE, *, yaw_known: bool = True
+) -> PosePrior:
     covariance = np.diag([sigma_m**2, sigma_m**2, math.radians(sigma_deg) ** 2])
     return PosePrior(pose, covariance, 5_000_000_000, yaw_known, "test")
 
@@ -48,7 +50,8 @@ class Imagery:
     def patch(self, centre: F64, radius_m: float) -> AerialPatch:
         self.asked.append(radius_m)
         if abs(centre[0]) > 1e6:
-            raise GeoError("too far from the datum")
+            msg = "too far from the datum"
+            raise GeoError(msg)
         left, bottom = (math.floor((float(c) - radius_m) / 64) * 64.0 for c in centre)
         size = 2 * math.ceil(radius_m) * 2 + 128
         map_from_px = np.array([[0.5, 0.0, left + 0.25], [0.0, -0.5, bottom + size * 0.5 - 0.25]])
@@ -75,7 +78,7 @@ class Peaks:
         self.encoded.append(patch.key)
         return AerialCode(patch, None)
 
-    def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> ScoreVolume:
+    def match(self, _views: Sequence[GroundView], _aerial: AerialCode, window: SearchWindow) -> ScoreVolume:
         self.windows.append(window)
         n = math.floor(window.radius_m / 0.25)
         x, y = (c + np.arange(-n, n + 1) * 0.25 for c in window.centre.xy)
@@ -103,7 +106,7 @@ class Points(Peaks):
 
     count: int = 40
 
-    def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> Correspondences:
+    def match(self, _views: Sequence[GroundView], _aerial: AerialCode, _window: SearchWindow) -> Correspondences:
         rng = np.random.default_rng(1)
         ground = rng.uniform(-15, 15, (self.count, 2))
         there = self.peaks[0][0].apply(ground) + rng.normal(0, 0.1, ground.shape)
@@ -148,6 +151,9 @@ def test_correspondences_are_solved_by_ransac() -> None:
     assert again.estimate.pose == result.estimate.pose
 
 
+ROUND = Peaks(((HERE, 40.0), (HERE @ Pose2(0.0, 0.0, math.pi), 39.5)))
+AT_THE_EDGE = Peaks([(Pose2(HERE.x_m + 9.9, HERE.y_m, 0.5), 40.0)])
+STRICT = merge(CONFIG, {"estimation": {"max_sigma_m": 1.0, "max_ambiguity": 1.0}})
 REFUSED = {
     "no imagery in the window": (Status.NO_TILES, "pending", {"imagery": Imagery(east_of_m=1e9)}),
     "imagery under a part of the street": (Status.LOW_COVERAGE, "least 0.7", {"imagery": Imagery(east_of_m=HERE.x_m)}),
@@ -159,19 +165,13 @@ REFUSED = {
         {"matcher": Peaks(((HERE, 40.0), (HERE @ Pose2(5.0, 0.0, 0.0), 39.5)))},
     ),
     "same place turned round": (
-        Status.AMBIGUOUS, "another place",
-        {"matcher": Peaks(((HERE, 40.0), (HERE @ Pose2(0.0, 0.0, math.pi), 39.5))), "prior": make_prior(yaw_known=False)},
+        Status.AMBIGUOUS, "another place", {"matcher": ROUND, "prior": make_prior(yaw_known=False)},
     ),
-    "peak at the edge": (
-        Status.WINDOW_EDGE, "edge of the search window", {"matcher": Peaks([(Pose2(HERE.x_m + 9.9, HERE.y_m, 0.5), 40.0)])},
-    ),
+    "peak at the edge": (Status.WINDOW_EDGE, "edge of the search window", {"matcher": AT_THE_EDGE}),
     "yaw at the edge": (
         Status.WINDOW_EDGE, "window of 6.0", {"matcher": Peaks([(Pose2(*HERE.xy, 0.5 + math.radians(5.6)), 40.0)])},
     ),
-    "broad peak": (
-        Status.UNCERTAIN, "sigma",
-        {"matcher": Peaks(sigma_m=8.0), "config": merge(CONFIG, {"estimation": {"max_sigma_m": 1.0, "max_ambiguity": 1.0}})},
-    ),
+    "broad peak": (Status.UNCERTAIN, "sigma", {"matcher": Peaks(sigma_m=8.0), "config": STRICT}),
     "far from a good prior": (
         Status.PRIOR_DISTANCE, "sigma from the prior",
         {"matcher": Peaks([(HERE @ Pose2(0.0, 5.0, 0.0), 40.0)]), "prior": make_prior(sigma_m=0.3)},

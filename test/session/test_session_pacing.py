@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cvloc_ros.config import merge
-from cvloc_ros.types import NOT_ATTEMPTED, Pose2, Status
+from cvloc_ros.types import NOT_ATTEMPTED, CameraImage, Pose2, Status
 
 
 @pytest.fixture
@@ -70,7 +70,8 @@ def test_many_late_results_do_not_count_against_own_poses(driving) -> None:
 
 
 def test_new_settings_apply_from_the_next_image_on(driving) -> None:
-    driving.session.apply(merge(driving.config, {"estimation": {"min_score": 0.999}, "output": {"min_interval_s": 0.5}}))
+    changes = {"estimation": {"min_score": 0.999}, "output": {"min_interval_s": 0.5}}
+    driving.session.apply(merge(driving.config, changes))
     result = driving.step(3.0)
     assert result.status is Status.LOW_SCORE
     assert driving.step(3.4).status is Status.THROTTLED
@@ -127,8 +128,6 @@ def test_an_initial_pose_set_during_an_attempt_is_not_overridden_by_its_result(d
 
     driving.feed(3.6)
     image = driving.image(3.0)
-    from cvloc_ros.types import CameraImage
-
     during = driving.session.localize([CameraImage("front", image.stamp_ns, "cam", decode_and_tell)])
     assert driving.error(during, 3.0)[0] < 0.3
     after = driving.session.localize([driving.image(3.5)])

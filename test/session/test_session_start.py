@@ -99,7 +99,7 @@ def test_a_wrong_initial_heading_publishes_nothing_wrong(rig) -> None:
 def test_without_odometry_and_heading_a_single_search_all_round_is_not_believed(rig) -> None:
     vehicle = rig()
     vehicle.odometry = False
-    vehicle.truth = lambda t: Pose2(5.0, 5.0, 1.0)
+    vehicle.truth = lambda _t: Pose2(5.0, 5.0, 1.0)
     result = vehicle.step(2.0)
     assert not result.prior.yaw_known
     assert result.status is Status.INCONSISTENT
@@ -119,8 +119,10 @@ def test_datum_from_the_first_good_fix(rig) -> None:
     assert "first_fix" in waiting.reasons[0]
     assert session.add_heading(HeadingSample(vehicle.ns(-5.0), 0.0, 0.1)) == "no_datum"
     for changes, reason in (
-        ({"latitude_deg": 95.0}, "out_of_range"), ({"latitude_deg": math.nan}, "not_finite"), ({"quality": -1}, "no_fix"),
-    ):  # fmt: skip
+        ({"latitude_deg": 95.0}, "out_of_range"),
+        ({"latitude_deg": math.nan}, "not_finite"),
+        ({"quality": -1}, "no_fix"),
+    ):
         assert session.add_fix(vehicle.fix(-4.0, **changes)) == reason
         assert session.projection is None
     vehicle.feed(1.1)
