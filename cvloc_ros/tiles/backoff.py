@@ -22,6 +22,9 @@ _LONGEST_WISH_S = 3600.0
 _REMEMBERED = 20000
 _REFUSALS_OF_ALL = 3
 """This many refusals (401, 403) in a row without a success mean all tiles, not one."""
+_FAULTS_OF_ALL = 6
+"""The same for other faults."""
+_REFUSAL_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Backoff:
         self._lock = threading.Lock()
         self._tiles: dict[TileKey, _Fault] = {}
         self._all: _Fault | None = None
-        self._refusals = 0
+        self._in_a_row = 0
 
     def tile_failed(self, key: TileKey, reason: str, *, refused: bool = False) -> None:
         """Note a fault of one tile; `refused`: the server said that it may not be had."""
@@ -59,10 +62,9 @@ class Backoff:
             if len(self._tiles) >= _REMEMBERED:
                 self._tiles.clear()
             self._tiles[key] = self._next(self._tiles.get(key), reason, 0.0, refused=refused)
-            if refused:
-                self._refusals += 1
-                if self._refusals >= _REFUSALS_OF_ALL:
-                    self._all = self._next(self._all, reason, 30.0, refused=True)
+            self._in_a_row += 1
+            if self._in_a_row >= (_REFUSALS_OF_ALL if refused else _FAULTS_OF_ALL):
+                self._all = self._next(self._all, reason, _REFUSAL_S if refused else 0.0, refused=refused)
 
     def all_failed(self, reason: str, wish_s: float = 0.0) -> None:
         """Note that the provider cannot be asked now; `wish_s` is its own Retry-After."""
@@ -73,7 +75,7 @@ class Backoff:
         """Forget faults of the tile and of the provider."""
         with self._lock:
             self._tiles.pop(key, None)
-            self._all, self._refusals = None, 0
+            self._all, self._in_a_row = None, 0
 
     def wait_for(self, key: TileKey) -> Wait | None:
         """Return why and how long this tile must wait, None if it may be asked for."""

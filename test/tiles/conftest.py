@@ -108,7 +108,7 @@ def tiles_config(tmp_path):
 
     def make(source, **changes):
         values = {"source": str(source), "cache_dir": str(tmp_path / "cache"), "contact": "test@example.org",
-                  "wait_s": 5.0, **changes}
+                  "wait_s": 30.0, **changes}
         return Tiles(**values)
 
     return make

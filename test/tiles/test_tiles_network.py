@@ -156,7 +156,7 @@ def test_at_most_two_requests_at_once(server, network_map):
 )
 def test_fault_of_the_server_is_a_named_state(server, network_map, answer, word):
     server.answer = answer
-    aerial = network_map()
+    aerial = network_map(wait_s=30.0)
     patch = aerial.patch(HERE, 20.0)
     assert patch.coverage == 0.0
     assert patch.tiles.failed == patch.tiles.tiles
