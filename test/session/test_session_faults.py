@@ -96,6 +96,17 @@ def test_a_multipath_jump_publishes_nothing_wrong(driving) -> None:
     assert published > 5
 
 
+@pytest.mark.parametrize("heading", [True, False])
+def test_gnss_surer_of_itself_than_it_is_right_publishes_nothing_wrong(rig, heading) -> None:
+    vehicle = rig()
+    vehicle.bias = np.array([18.0, -14.0])  # the truth lies outside of the search window
+    if heading:
+        vehicle.know_heading()
+    results = vehicle.run(*np.arange(1.0, 6.0))
+    assert all(result.estimate is None for result in results)
+    assert all(result.candidate is not None for result in results[1:])
+
+
 # --- odometry
 
 
