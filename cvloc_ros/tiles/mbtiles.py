@@ -158,9 +158,13 @@ class MBTilesStore:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open read-only. Where the folder cannot be written, WAL files could not be made: open as immutable."""
-    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-    uri = f"file:{quote(str(path.resolve()))}?mode=ro" + ("" if writable else "&immutable=1")
+    """Open read-only, as immutable unless a write-ahead log says that somebody writes.
+
+    Even mode=ro would leave a -shm and a -wal file beside a file in WAL mode, and fail where the folder is read-only.
+    """
+    log = path.resolve().with_name(path.resolve().name + "-wal")
+    live = log.exists() and log.stat().st_size > 0 and os.access(path.parent, os.W_OK)
+    uri = f"file:{quote(str(path.resolve()))}?mode=ro" + ("" if live else "&immutable=1")
     try:
         return sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=5.0)
     except sqlite3.Error as err:

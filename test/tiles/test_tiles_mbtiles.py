@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """MBTiles of the user."""
 
+import contextlib
 import hashlib
 import os
 import sqlite3
 import time
 
-import numpy as np
 import pytest
 
 from cvloc_ros.errors import TileSourceError
@@ -101,13 +101,26 @@ def test_file_of_the_user_is_never_touched(town, kit):
     )
 
 
-def test_wal_file_in_a_folder_without_write_access(town, kit, monkeypatch):
+@pytest.mark.parametrize("writable", [True, False])
+def test_wal_file_gets_no_company(town, kit, monkeypatch, writable):
     with sqlite3.connect(town) as db:
         db.execute("PRAGMA journal_mode=WAL")
     db.close()
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    monkeypatch.setattr(os, "access", lambda *_: writable)  # root may write everywhere
     store = MBTilesStore(town)
-    answers = store.get(kit.around(19), 0.0)
-    assert np.all([answer.data is not None for answer in answers.values()])
+    assert all(answer.data is not None for answer in store.get(kit.around(19), 0.0).values())
+    assert listing(town) == ["town.mbtiles"]
     store.close()
     assert listing(town) == ["town.mbtiles"]
+
+
+def test_file_that_another_program_is_writing_is_read_with_its_log(town, kit):
+    with contextlib.closing(sqlite3.connect(town, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("PRAGMA wal_autocheckpoint=0")
+        far = TileKey(19, 5, 5)
+        data = kit.encode(kit.texture(*far))
+        writer.execute("INSERT INTO tiles VALUES (19, 5, ?, ?)", (far.tms_row, data))
+        store = MBTilesStore(town)
+        assert store.get([far], 0.0)[far].data == data
+        store.close()
