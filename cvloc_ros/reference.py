@@ -16,7 +16,7 @@ import yaml
 from cvloc_ros import config
 
 YAML_HEADER = """\
-# Parameters of the node cvloc, with their defaults. Made by `cvloc params --yaml`; copy it and keep what you change.
+# Parameters of the node cvloc, with their defaults. Made by `cvloc params`; copy it and keep what you change.
 # Each key: what it does [unit; range; dynamic = may change while the node runs].
 # A list that is empty by default is shown as a comment: parameter files cannot hold empty lists.
 """

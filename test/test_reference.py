@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_shipped_parameter_file_is_in_step_with_the_tree():
     shipped = (ROOT / "config" / "cvloc.yaml").read_text(encoding="utf-8")
-    assert shipped == reference.render_yaml(), "run: cvloc params --yaml > config/cvloc.yaml"
+    assert shipped == reference.render_yaml(), "run: cvloc params > config/cvloc.yaml"
 
 
 def test_shipped_parameter_file_holds_the_defaults():

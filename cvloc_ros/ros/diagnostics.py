@@ -23,6 +23,7 @@ REJECTIONS_WARN = 10
 ODOM_SILENT_S = 2.0
 JUMP_SHOWN_S = 10.0
 FOREIGN_CLOCK_S = 60.0
+AHEAD_S = 0.5
 MILD = ("odom frame", "tf conflict")
 """Standing faults that do not stop the output."""
 
@@ -202,6 +203,8 @@ def _timing(config: Config, seen: Snapshot) -> tuple[Findings, dict[str, Any]]:
     if latencies and latencies[-1] > FOREIGN_CLOCK_S:
         hint = "set use_sim_time with a bag (and play it with --clock), or synchronise the clocks"
         findings.append((ERROR, f"images are {latencies[-1]:.0f} s old: {hint}"))
+    elif latencies and latencies[-1] < -AHEAD_S:
+        findings.append((WARN, f"image stamps lie {-latencies[-1]:.2f} s in the future: synchronise the clocks"))
     elif latencies and latencies[-1] > config.estimation.max_latency_s:
         findings.append((WARN, f"latency {latencies[-1]:.2f} s exceeds estimation.max_latency_s"))
     return findings, values

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from cvloc_ros.types import NOT_ATTEMPTED, LocalizationResult, Status
+from cvloc_ros.types import F64, NOT_ATTEMPTED, LocalizationResult, Status
 
 RECENT = 50
 """Attempts that the acceptance rate and the timings are taken over."""
@@ -84,15 +84,13 @@ class Health:
         with self._lock:
             self._refused[f"{source}: {reason}"] += 1
 
-    def trouble(self, key: str, text: str) -> bool:
-        """Set (or with "" clear) a standing fault; tell whether it is news."""
+    def trouble(self, key: str, text: str) -> None:
+        """Set (or with "" clear) a standing fault."""
         with self._lock:
-            if not text:
+            if text:
+                self._troubles[key] = text
+            else:
                 self._troubles.pop(key, None)
-                return False
-            news = self._troubles.get(key) != text
-            self._troubles[key] = text
-            return news
 
     def jump(self, text: str) -> None:
         """Note a backward jump of the clock."""
@@ -117,6 +115,17 @@ class Health:
                 self._rejected_in_a_row += 1
             self._recent.append(Attempt(result, now, latency_s, innovation_sigma))
             return self._attempts
+
+    def place(self) -> F64 | None:
+        """Return the last known map position (2,): of an estimate, or where a search was made."""
+        with self._lock:
+            for attempt in reversed(self._recent):
+                result = attempt.result
+                if result.estimate is not None:
+                    return result.estimate.pose.xy
+                if result.prior is not None:
+                    return result.prior.pose.xy
+        return None
 
     def clear_inputs(self) -> None:
         """Forget ages and standing faults (when subscriptions end)."""

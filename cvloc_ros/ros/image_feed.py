@@ -40,8 +40,7 @@ class ImageFeed:
         wanted = f"sensor_msgs/msg/{self._type.__name__}"
         others = sorted({offer.topic_type for offer in offers} - {wanted})
         hint = f"topic {self.topic} carries {', '.join(others)}, expected {wanted}: set cameras.{self._name}.transport"
-        if self._health.trouble(f"{self.topic} type", hint if others else ""):
-            self._node.get_logger().error(hint)
+        self._health.trouble(f"{self.topic} type", hint if others else "")
         levels = {offer.qos_profile.reliability for offer in offers if offer.topic_type == wanted}
         if levels and (reliable := levels == {ReliabilityPolicy.RELIABLE}) != self.reliable:
             self.close()
@@ -57,11 +56,11 @@ class ImageFeed:
         reliability = ReliabilityPolicy.RELIABLE if self.reliable else ReliabilityPolicy.BEST_EFFORT
         qos = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
         self._health.trouble(f"{self.topic} QoS", "")
-        events = qos_events(self._node, self.topic, self._health)
+        events = qos_events(self.topic, self._health)
         return self._node.create_subscription(self._type, self.topic, self._on_image, qos, event_callbacks=events)
 
 
-def qos_events(node: Node, topic: str, health: Health) -> SubscriptionEventCallbacks:
+def qos_events(topic: str, health: Health) -> SubscriptionEventCallbacks:
     """Report publishers on a topic that cannot be heard, with the remedy."""
 
     def incompatible(event: Any) -> None:
@@ -70,7 +69,6 @@ def qos_events(node: Node, topic: str, health: Health) -> SubscriptionEventCallb
             f"{topic}: {event.total_count} publisher(s) offer a QoS that cannot be read ({policy}); "
             f"see `ros2 topic info -v {topic}` and let them offer the {policy} asked for there"
         )
-        if health.trouble(f"{topic} QoS", text):
-            node.get_logger().error(text)
+        health.trouble(f"{topic} QoS", text)
 
     return SubscriptionEventCallbacks(incompatible_qos=incompatible)

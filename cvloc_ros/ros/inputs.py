@@ -122,7 +122,7 @@ class Inputs:
         ]
 
     def _subscribe(self, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Any:
-        events = qos_events(self._node, self._node.resolve_topic_name(topic), self._health)
+        events = qos_events(self._node.resolve_topic_name(topic), self._health)
         return self._node.create_subscription(kind, topic, callback, qos, event_callbacks=events)
 
     def _adapt(self) -> None:
@@ -156,9 +156,7 @@ class Inputs:
         try:
             model = messages.camera_model(message, self._config.cameras[name])
         except ImageError as err:
-            text = f"{source}: {err}"
-            if self._health.trouble(source, text):
-                self._node.get_logger().error(text)
+            self._health.trouble(source, f"{source}: {err}")
             return
         self._health.trouble(source, "")
         self._session.set_calibration(name, model)
@@ -171,8 +169,7 @@ class Inputs:
         parent = messages.frame(message.header.frame_id)
         wrong = parent != frames.odom
         hint = f"odometry is in frame {parent}, frames.odom is {frames.odom}: set frames.odom"
-        if self._health.trouble("odom frame", hint if wrong else ""):
-            self._node.get_logger().warning(hint)
+        self._health.trouble("odom frame", hint if wrong else "")
         T_child_base = None
         if child not in ("", frames.base):
             T = self._fixed_transform(child, frames.base, "odom")
@@ -208,8 +205,7 @@ class Inputs:
             T = tree.lookup(target, source_frame, tree.latest_stamp(target, source_frame) or 0)
         except TransformError as err:
             self._health.refuse(topic, "no_transform")
-            if self._health.trouble(f"{topic} mounting", f"{topic} cannot be used: {err}"):
-                self._node.get_logger().warning(f"{topic} cannot be used: {err}")
+            self._health.trouble(f"{topic} mounting", f"{topic} cannot be used: {err}")
             return None
         self._health.trouble(f"{topic} mounting", "")
         return T

@@ -7,6 +7,7 @@ A frame's way: `Inputs.on_image` -> slot -> `Worker` -> `Session.localize` -> `O
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -60,6 +61,7 @@ class CvlocNode(LifecycleNode):
         self._slot: NewestSlot[ImageSet] = NewestSlot()
         self._dropped_before = 0
         self._failure = ""
+        self._told: dict[str, str] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=Clock(clock_type=STEADY))
         back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1_000_000), on_clock_change=False)
@@ -142,7 +144,7 @@ class CvlocNode(LifecycleNode):
         self._outputs = Outputs(
             self, lambda: self.parameters.current, self._session, self._tf_output, self.health, lambda: self.dropped
         )
-        self._prefetch = Prefetch(self._session)
+        self._prefetch = Prefetch()
         self._offered = Services(self)
 
     def _activate(self) -> None:
@@ -206,7 +208,10 @@ class CvlocNode(LifecycleNode):
 
     def start_prefetch(self) -> tuple[bool, str]:
         """Fetch tiles around the vehicle in the background."""
-        return (False, "not configured") if self._prefetch is None else self._prefetch.start()
+        if self._prefetch is None or self._session is None:
+            return False, "the node is not configured"
+        radius_m = self.parameters.current.tiles.prefetch_radius_m
+        return self._prefetch.start(self._session.aerial, self.health.place(), radius_m)
 
     def on_clock_jump(self, text: str) -> None:
         """Clear slot, buffers and history: the clock or the stamps went back."""
@@ -215,7 +220,6 @@ class CvlocNode(LifecycleNode):
         if self._inputs is not None:
             self._inputs.clear()
         self.health.jump(text)
-        self.get_logger().warning(f"{text}: history cleared")
 
     def _on_time_jump(self, jump: Any) -> None:
         delta_s = jump["delta"] * 1e-9 if isinstance(jump, dict) else jump.delta.nanoseconds * 1e-9
@@ -245,6 +249,23 @@ class CvlocNode(LifecycleNode):
         name = self.get_fully_qualified_name().lstrip("/")
         message.status = diagnostics.statuses(name, config, self.health.snapshot(), self._situation(config))
         self._diagnostics.publish(message)
+        for status in message.status:
+            self._log_news(status)
+
+    def _log_news(self, status: Any) -> None:
+        """Log a fault when it appears and when it is over; who runs the node by hand sees no /diagnostics."""
+        before = self._told.get(status.name, "")
+        # Ages and counts change all the time and are no news.
+        news = "" if status.level == diagnostics.OK else re.sub(r"[\d.]+", "#", status.message)
+        if news == before:
+            return
+        self._told[status.name] = news
+        if news and status.level == diagnostics.WARN:
+            self.get_logger().warning(f"{status.name}: {status.message}")
+        elif news:
+            self.get_logger().error(f"{status.name}: {status.message}")
+        else:
+            self.get_logger().info(f"{status.name}: well again")
 
     def _situation(self, config: Config | None) -> diagnostics.Situation:
         inputs, states = self._inputs, {True: "active", False: "inactive" if config is not None else "unconfigured"}

@@ -75,9 +75,7 @@ class TfOutput:
         try:
             T = self._session.transforms.lookup(frames.odom, frames.base, stamp_ns)
         except TransformError as err:
-            text = f"map -> odom cannot be sent: {err}"
-            if self._health.trouble("tf output", text):
-                self._node.get_logger().warning(text)
+            self._health.trouble("tf output", f"map -> odom cannot be sent: {err}")
             return None
         self._health.trouble("tf output", "")
         T_odom_base = Pose2(float(T[0, 3]), float(T[1, 3]), math.atan2(T[1, 0], T[0, 0]))
@@ -111,11 +109,11 @@ class TfInput:
         self._subscriptions = [
             node.create_subscription(
                 TFMessage, "/tf", self._on_dynamic, QoSProfile(depth=100),
-                event_callbacks=qos_events(node, "/tf", health),
+                event_callbacks=qos_events("/tf", health),
             ),
             node.create_subscription(
                 TFMessage, "/tf_static", self._on_static, latched,
-                event_callbacks=qos_events(node, "/tf_static", health),
+                event_callbacks=qos_events("/tf_static", health),
             ),
         ]  # fmt: skip
 
@@ -149,6 +147,5 @@ class TfInput:
                 f"another node sends {edge.parent} -> {edge.child} too: set output.tf_mode to none here, or turn the "
                 "transform off there (robot_localization: publish_tf: false)"
             )
-            if self._health.trouble("tf duplicate", text):
-                self._node.get_logger().error(text)
+            self._health.trouble("tf duplicate", text)
         return True

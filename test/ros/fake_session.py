@@ -51,6 +51,7 @@ class FakeSession(Session):
         self.attitudes: list = []
         self.initial: list = []
         self.models: dict = {}
+        self.aerial = None
         self.applied: list[Config] = []
         self.localized: list[tuple[CameraImage, ...]] = []
         self.resets = 0

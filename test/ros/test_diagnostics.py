@@ -131,8 +131,7 @@ def test_silent_gnss_and_odometry_warn(health):
 
 
 def test_standing_fault_shows_until_it_is_cleared(health):
-    assert health.trouble("q", "publisher offers best effort")
-    assert not health.trouble("q", "publisher offers best effort")
+    health.trouble("q", "publisher offers best effort")
     assert report(health)["inputs"].level == ERROR
     health.trouble("q", "")
     assert report(health)["inputs"].level == OK
@@ -161,8 +160,11 @@ def test_failed_tiles_warn_and_keys_stay_hidden(health):
 
 
 @pytest.mark.parametrize(
-    ("latency_s", "level", "words"), [(0.3, OK, "ok"), (2.0, WARN, "max_latency_s"), (1e8, ERROR, "use_sim_time")]
-)
+    ("latency_s", "level", "words"),
+    [
+        (0.3, OK, "ok"), (2.0, WARN, "max_latency_s"), (-3.0, WARN, "in the future"), (1e8, ERROR, "use_sim_time"),
+    ],
+)  # fmt: skip
 def test_latency_and_foreign_clocks(health, latency_s, level, words):
     health.attempt(refused(timings_s={"match": 0.1}), latency_s, 1.0)
     status = report(health)["timing"]
@@ -185,3 +187,16 @@ def test_node_publishes_all_groups(rig):
     wait_for(complete)
     names = [status.name for status in made.inbox["/diagnostics"][-1].status]
     assert names == [f"{made.namespace}/cvloc: {group}" for group in KEYS]
+
+
+def test_fault_is_logged_when_it_appears_and_when_it_is_over(rig, capfd):
+    made = rig(start=False)
+    made.node.trigger_configure()
+    for age in (5.0, 6.0):
+        made.node.health.trouble("x", f"silent for {age} s")
+        made.node.publish_diagnostics()
+    made.node.health.trouble("x", "")
+    made.node.publish_diagnostics()
+    logged = capfd.readouterr().err
+    assert logged.count("silent for") == 1
+    assert "well again" in logged

@@ -55,3 +55,19 @@ def test_missing_cuda_ends_the_process_with_an_error():
     output = process.communicate(timeout=30)[0]
     assert process.returncode == 1
     assert "CUDA" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "geo.datum:=[47.0, 8.0, 0.0]"], "tiles.source is empty"),
+        ([*GOOD[:2], "-p", "tiles.source:=/nowhere/map.mbtiles"], "/nowhere/map.mbtiles"),
+        (["-p", "tiles.source:=/nowhere/map.mbtiles"], "geo.datum is empty"),
+    ],
+)
+def test_shipped_executable_without_map_or_datum_says_what_is_missing(arguments, words):
+    command = [sys.executable, "-m", "cvloc_ros.ros.main", "--ros-args", "-r", "__ns:=/bare", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from rig import stamp_now, wait_for
 from std_srvs.srv import SetBool, Trigger
 
 from cvloc_ros.errors import TileSourceError
 from cvloc_ros.ros import compat
+from cvloc_ros.tiles.prefetch import PrefetchResult
 
 
 def call(made, name, request=None):
@@ -64,32 +66,65 @@ def test_services_of_an_inactive_node_say_so(rig):
     assert not call(made, "reset").success
 
 
-def test_prefetch_runs_beside_everything_else(rig):
+class Imagery:
+    """Stands for the map: fetches what the test says."""
+
+    def __init__(self, fetch) -> None:
+        self.prefetch_radius = fetch
+
+
+@pytest.fixture
+def located(rig):
+    """A node that knows where it is."""
+    made = rig(tiles__prefetch_radius_m=250.0)
+    made.listen("~/status", compat.LocalizationStatus)
+    made.ready_to_drive()
+    made.send_image(stamp_now())
+    made.status("ok")
+    return made
+
+
+def test_prefetch_needs_a_place(rig):
     made = rig()
-    assert not call(made, "prefetch").success
-    go_on = threading.Event()
-    made.session.prefetch = lambda _: "fetched 12 tiles" if go_on.wait(10.0) else ""
-    assert call(made, "prefetch").success
-    assert "under way" in call(made, "prefetch").message
+    made.session.aerial = Imagery(None)
+    assert "not known" in call(made, "prefetch").message
+
+
+def test_prefetch_runs_beside_everything_else(located):
+    go_on, asked = threading.Event(), []
+
+    def fetch(centre, radius_m, progress):
+        asked.append((centre, radius_m))
+        progress(1, 12)
+        go_on.wait(10.0)
+        return PrefetchResult(tiles=12, fetched=12)
+
+    located.session.aerial = Imagery(fetch)
+    assert call(located, "prefetch").success
+    wait_for(lambda: located.node._prefetch.state == "1 of 12 tiles")
+    assert "under way" in call(located, "prefetch").message
     go_on.set()
-    wait_for(lambda: made.node._prefetch.state == "fetched 12 tiles")
+    wait_for(lambda: located.node._prefetch.state.startswith("done: 12 fetched"))
+    assert asked[0][1] == 250.0
+    assert asked[0][0] == pytest.approx([0.0, 11.117], abs=0.1)
 
 
-def test_prefetch_that_is_not_allowed_tells_why(rig):
-    made = rig()
-
-    def forbidden(stop):
+def test_prefetch_that_is_not_allowed_tells_why(located):
+    def forbidden(*_):
         msg = "the provider does not allow storing"
         raise TileSourceError(msg)
 
-    made.session.prefetch = forbidden
-    call(made, "prefetch")
-    wait_for(lambda: "does not allow" in made.node._prefetch.state)
+    located.session.aerial = Imagery(forbidden)
+    call(located, "prefetch")
+    wait_for(lambda: "does not allow" in located.node._prefetch.state)
 
 
-def test_prefetch_is_stopped_at_shutdown(rig):
-    made = rig()
-    made.session.prefetch = lambda stop: wait_for(stop) and "stopped"
-    call(made, "prefetch")
-    made.node.trigger_shutdown()
+def test_prefetch_is_stopped_at_shutdown(located):
+    def endless(centre, radius_m, progress):
+        wait_for(lambda: not progress(1, 2))
+        return PrefetchResult(stopped=True)
+
+    located.session.aerial = Imagery(endless)
+    call(located, "prefetch")
+    located.node.trigger_shutdown()
     assert not [thread for thread in threading.enumerate() if thread.name == "cvloc-prefetch"]
