@@ -58,7 +58,7 @@ class CacheFile:
         self.path = path
         self.writable = True
         self.repaired = ""
-        """Sentence about a damaged file that was set aside, or ""."""
+        """Sentence about a damaged file that was set aside, or about one that can only be read; or ""."""
         self._lock: FileLock | None = None
         if path is None:
             self.read = self.write = _connect(":memory:")
@@ -66,11 +66,19 @@ class CacheFile:
             return
         self.writable = _prepare_folder(path)
         if not self.writable:
-            self.read = self.write = _connect(f"file:{quote(str(path))}?mode=ro&immutable=1")
+            self._open_to_read(path)
             return
-        self._lock = FileLock(f"{path}.lock", timeout=_LOCK_WAIT_S)
-        with self._lock:
-            self._open(path)
+        lock = FileLock(f"{path}.lock", timeout=_LOCK_WAIT_S)
+        try:
+            with lock:
+                self._open(path)
+            self._lock = lock
+        except (sqlite3.OperationalError, OSError) as err:
+            if not path.exists() or path.stat().st_size == 0:
+                raise
+            # A full disk has no room for the files that writing needs; what is there can still be used.
+            self._open_to_read(path)
+            self.repaired = f"tiles are not kept: {err}; free space on the disk of {path}"
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[bool]:
@@ -105,6 +113,10 @@ class CacheFile:
         """Close; the last connection checkpoints, so this too happens under the lock."""
         with self.exclusive():
             self._close_connections()
+
+    def _open_to_read(self, path: Path) -> None:
+        self.writable = False
+        self.read = self.write = _connect(f"file:{quote(str(path))}?mode=ro&immutable=1")
 
     def _open(self, path: Path) -> None:
         try:

@@ -319,6 +319,14 @@ def test_real_full_file_system(tmp_path):
         assert "not kept" in cache.trouble
         assert cache.get_many([key(0)])[key(0)].data == blob(0, 4000)
         cache.close()
+        with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(512)):
+                pass
+        cache = TileCache(folder / "c.mbtiles", 10**9)
+        assert cache.get_many([key(0)])[key(0)].data == blob(0, 4000)
+        assert not cache.put(key(500), row(blob(500)))
+        assert "not kept" in cache.trouble
+        cache.close()
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
