@@ -149,6 +149,9 @@ class _UprightView:
         self._bin = np.rint((azimuth - low) / (high - low) * (count - 1)).astype(np.int32)
         rise = flat[self._pixels]
         self._slope = (rise[:, 2] / np.hypot(rise[:, 0], rise[:, 1])).astype(np.float32)
+        # Steepest first: what a curtain can cover is then one range of pixels.
+        order = np.argsort(-self._slope, kind="stable")
+        self._pixels, self._bin, self._slope = self._pixels[order], self._bin[order], self._slope[order]
 
     def draw(self, image: U8, pose: Pose2) -> None:
         """Draw into the flattened oversampled image (2 H W, 3) of a pose of base."""
@@ -168,7 +171,9 @@ class _UprightView:
         there = np.isfinite(curtain.distance)
         lowest = np.where(there, (curtain.bottom - eye_m) / curtain.distance, np.float32(np.inf))
         highest = np.where(there, (top - eye_m) / curtain.distance, np.float32(-np.inf))
-        hit = np.flatnonzero((self._slope >= lowest[self._bin]) & (self._slope <= highest[self._bin]))
+        first, last = np.searchsorted(-self._slope, [-highest.max(), -lowest.min()], side="left")
+        slope, bins = self._slope[first:last], self._bin[first:last]
+        hit = first + np.flatnonzero((slope >= lowest[bins]) & (slope <= highest[bins]))
         hit = hit[curtain.distance[self._bin[hit]] < depth[hit]]
         height = eye_m + curtain.distance[self._bin[hit]] * self._slope[hit]
         if curtain.kind is Kind.CROWN:
@@ -182,7 +187,8 @@ class _UprightView:
 
     def _draw_roofs(self, image: U8, depth: F32, roofs: Roofs) -> None:
         reach = np.where(roofs.half_length > 0, np.float32(0.0), np.float32(np.inf))
-        high = np.flatnonzero(self._slope > reach[self._bin])
+        above = int(np.searchsorted(-self._slope, 0.0))
+        high = np.flatnonzero(self._slope[:above] > reach[self._bin[:above]])
         distance, along, height = roofs.hit(self._bin[high], self._slope[high], self._eye[2])
         seen = np.flatnonzero(distance < depth[high])
         hit = high[seen]
