@@ -1,29 +1,34 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a few attempts, kept while the replay runs: best, median, worst and one refused of each kind."""
+"""A few attempts to look at: best, median, worst and one refused of each kind, chosen while the replay runs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
 from cvloc_ros.types import U8, LocalizationResult, Pose2, Status
 
-KEPT = 48
+KEPT = 12
 QUALITY = 82
+LARGE_VOLUME = 4_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exhibit:
-    """One overlay as JPEG with what it shows. `error_m` is None without truth."""
+    """One attempt: its picture as JPEG, or the result that the picture is drawn of once it is chosen.
+
+    `error_m` is None without truth.
+    """
 
     number: int
     status: Status
     error_m: float | None
     score: float
-    jpeg: bytes
+    jpeg: bytes = b""
+    result: LocalizationResult | None = None
 
 
 @dataclass(slots=True)
@@ -34,39 +39,41 @@ class Gallery:
     _kept: list[Exhibit] = field(default_factory=list)
     _stride: int = 1
     _seen: int = 0
+    _all: list[float] = field(default_factory=list)
 
     def offer(self, number: int, result: LocalizationResult, truth: Pose2 | None) -> None:
-        """Draw the attempt if it may be shown."""
+        """Keep the attempt if it may be shown."""
         pose = result.estimate or result.candidate
         if not self.enabled or pose is None or not result.views:
             return
         error = None if truth is None else float(np.hypot(*(pose.pose.xy - truth.xy)))
         self._seen += 1
+        if result.status is Status.OK:
+            self._all.append(-pose.score if error is None else error)
         new_kind = all(exhibit.status is not result.status for exhibit in self._kept)
         if self._seen % self._stride and not new_kind and not self._extreme(result.status, error, pose.score):
             return
-        from cvloc_ros.overlays import overlay
-
-        self._kept.append(Exhibit(number, result.status, error, pose.score, jpeg(overlay(result))))
+        self._kept.append(Exhibit(number, result.status, error, pose.score, result=_light(result)))
         if len(self._kept) > KEPT:
             self._thin_out()
 
     def choose(self) -> list[tuple[str, Exhibit]]:
-        """Return (title, exhibit): best, median and worst of the published, then one of each refusal."""
+        """Return (title, exhibit with picture): best, median and worst of the published, then one of each refusal."""
         good = sorted((e for e in self._kept if e.status is Status.OK), key=_badness)
         picked: list[tuple[str, Exhibit]] = []
         if good:
             by = "error" if good[0].error_m is not None else "score"
-            places = {f"best {by}": 0, f"median {by}": len(good) // 2, f"worst {by}": len(good) - 1}
-            for title, place in places.items():
-                if good[place] not in [exhibit for _, exhibit in picked]:
-                    picked.append((f"published, {title}", good[place]))
+            middle = float(np.median(self._all or [_badness(e) for e in good]))
+            median = min(good, key=lambda exhibit: abs(_badness(exhibit) - middle))
+            for title, exhibit in {"best": good[0], "median": median, "worst": good[-1]}.items():
+                if exhibit not in [other for _, other in picked]:
+                    picked.append((f"published, {title} {by}", exhibit))
         refused: dict[Status, Exhibit] = {}
         for exhibit in self._kept:
             if exhibit.status is not Status.OK:
                 refused.setdefault(exhibit.status, exhibit)
         picked.extend((f"refused: {status.value}", exhibit) for status, exhibit in list(refused.items())[:3])
-        return picked
+        return [(title, _drawn(exhibit)) for title, exhibit in picked]
 
     def _extreme(self, status: Status, error_m: float | None, score: float) -> bool:
         same = [_badness(e) for e in self._kept if e.status is status]
@@ -90,6 +97,21 @@ def jpeg(rgb: U8, max_width: int = 1400) -> bytes:
         rgb = np.asarray(cv2.resize(rgb, (max_width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     done, data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return data.tobytes() if done else b""
+
+
+def _light(result: LocalizationResult) -> LocalizationResult:
+    """Drop what the picture does not show: images of older places, and score volumes of a search in all directions."""
+    views = tuple(view for view in result.views if view.stamp_ns == result.stamp_ns) or result.views[-1:]
+    large = result.volume is not None and result.volume.scores.numel() > LARGE_VOLUME
+    return replace(result, views=views, volume=None if large else result.volume)
+
+
+def _drawn(exhibit: Exhibit) -> Exhibit:
+    if exhibit.result is None:
+        return exhibit
+    from cvloc_ros.overlays import overlay
+
+    return replace(exhibit, jpeg=jpeg(overlay(exhibit.result)), result=None)
 
 
 def _badness(exhibit: Exhibit) -> float:

@@ -14,6 +14,7 @@ from rosbags.typesys.store import Typestore
 
 from cvloc_ros.config import Config
 from cvloc_ros.evaluation.attempts import Attempt
+from cvloc_ros.evaluation.map_notes import without_secrets
 from cvloc_ros.types import F64, Pose2, PoseEstimate
 
 POSE = "geometry_msgs/msg/PoseWithCovarianceStamped"
@@ -95,7 +96,7 @@ class MessageMaker:
             stage_s=np.full(len(attempt.timings_s), nan, np.float32),
             dropped_images=0,
             matcher=self._config.matcher.name,
-            map_source=self._config.tiles.source,
+            map_source=without_secrets(self._config.tiles.source),
             attribution=attempt.attribution,
             tiles=tiles.tiles,
             tiles_cached=tiles.cached,
@@ -104,7 +105,7 @@ class MessageMaker:
             tiles_missing=tiles.missing,
             tiles_failed=tiles.failed,
             tiles_stale=tiles.stale,
-            tiles_message=tiles.message,
+            tiles_message=without_secrets(tiles.message),
         )
 
     def _turn(self, yaw_rad: float) -> Any:

@@ -111,7 +111,8 @@ def latencies(judged: Sequence[Judged]) -> dict[str, Any]:
         for stage, seconds in j.attempt.timings_s.items():
             stages.setdefault(stage, []).append(seconds)
     total = _quantiles([j.attempt.wall_s for j in judged])
-    return {**total, "stages": {stage: _quantiles(values) for stage, values in stages.items()}}
+    names = sorted(stages, key=lambda stage: stage == "total")
+    return {**total, "stages": {stage: _quantiles(stages[stage]) for stage in names}}
 
 
 def _error(judged: Judged) -> tuple[F64, float]:

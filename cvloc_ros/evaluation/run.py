@@ -25,7 +25,7 @@ from cvloc_ros.evaluation.attempts import Attempt, Judged
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.feed import Feed
 from cvloc_ros.evaluation.gallery import Gallery
-from cvloc_ros.evaluation.map_notes import is_simulated, map_notes
+from cvloc_ros.evaluation.map_notes import is_simulated, map_notes, without_secrets
 from cvloc_ros.evaluation.metrics import evaluate
 from cvloc_ros.evaluation.mosaic import PatchMosaic
 from cvloc_ros.evaluation.replay import Outcome, Part, play
@@ -161,13 +161,14 @@ def describe(
 ) -> dict[str, str]:
     """Return the conditions under which the numbers hold, for people."""
     config, imagery = session.config, session.aerial
-    datum, notes = session.projection, map_notes(config.tiles.source)
+    source = config.tiles.source
+    datum, notes = session.projection, map_notes(source)
     about = ". ".join(text.rstrip(".") for text in (notes.get("name", ""), notes.get("description", "")) if text)
     about = about or (imagery.description if imagery else "")
     found = {
         "bag": _title(bag.path),
         "recorded": _utc(kept[0].stamp_ns),
-        "map": Path(config.tiles.source).name or config.tiles.source,
+        "map": without_secrets(source if "://" in source else Path(source).name),
         "map description": about,
         "attribution": next((a.attribution for a in kept if a.attribution), imagery.attribution if imagery else ""),
         "truth": truth.source if truth else "none",

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cvloc_ros.config import Config, load, parse
+from cvloc_ros.config import Config, load, merge, parse
 from cvloc_ros.errors import BagError
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.feed import Feed
@@ -156,6 +156,15 @@ def test_report_is_complete_and_loads_nothing(make_bag: MakeBag, session: type, 
     assert data["map"]["image"]["uri"].startswith("data:image/webp;base64,")
     assert "imagery &lt;ends&gt;" in data["map"]["refused"][0][3]
     assert len(text) < 15e6
+
+
+def test_keys_of_map_addresses_stay_out_of_results(make_bag: MakeBag, session: type, tmp_path: Path) -> None:
+    source = "https://user:word@tiles.test/{z}/{x}/{y}.png?style=sat&api_key=abc123"
+    run(merge(CONFIG, {"tiles": {"source": source}}), Options(make_bag(), tmp_path / "out"), session)
+    for name in ("report.html", "metrics.json", "bag/bag.db3"):
+        content = (tmp_path / "out" / name).read_bytes()
+        assert b"abc123" not in content and b"user:word" not in content, name
+    assert b"style=sat" in (tmp_path / "out" / "metrics.json").read_bytes()
 
 
 def test_part_without_image_is_refused(make_bag: MakeBag, session: type, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def check_fix(survey: Survey) -> Iterator[Check]:
     usable = [f for f in finite if f.quality >= 0]
     count = len(survey.fixes)
     if not usable:
-        yield fail("GNSS", f"none of {count} fixes is usable", "check antenna and receiver (status -1, -2: never set, NaN)")
+        yield fail("GNSS", f"none of {count} fixes is usable", "check antenna, receiver, driver (-2: status never set)")
         return
     if len(usable) < 0.95 * count:
         yield warn("GNSS", f"{count - len(usable)} of {count} fixes are not usable", "expect stale priors there")

@@ -18,6 +18,7 @@ import yaml
 
 from cvloc_ros.config import Camera, Config
 from cvloc_ros.errors import ConfigError
+from cvloc_ros.evaluation.map_notes import without_secrets
 from cvloc_ros.evaluation.report.series import collect
 from cvloc_ros.evaluation.run import Replayed
 
@@ -47,7 +48,7 @@ def write_report(path: Path, replayed: Replayed) -> None:
         gallery=_gallery(replayed),
         conditions=_rows(_conditions(conditions, replayed.metrics)),
         changed=_rows(_changed(replayed.config)),
-        settings=escape(yaml.safe_dump(replayed.config.model_dump(), sort_keys=False)),
+        settings=escape(without_secrets(yaml.safe_dump(replayed.config.model_dump(), sort_keys=False))),
         accuracy=_accuracy(replayed.metrics),
         definitions=_rows(replayed.metrics["definitions"].items()),
         style=(folder / "page.css").read_text(encoding="utf-8"),
@@ -134,7 +135,7 @@ def _conditions(conditions: Mapping[str, str], metrics: Mapping[str, Any]) -> li
 def _changed(config: Config) -> list[tuple[str, str]]:
     usual = {name: Camera().model_dump() for name in config.camera_names}
     now, plain = _flat(config.model_dump()), _flat({**Config().model_dump(), "cameras": usual})
-    return [(key, str(value)) for key, value in now.items() if key not in plain or plain[key] != value]
+    return [(key, without_secrets(str(value))) for key, value in now.items() if key not in plain or plain[key] != value]
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
