@@ -138,7 +138,12 @@ def test_layouts_show_topics_of_the_node_only() -> None:
     shown = {display["Topic"]["Value"] for display in rviz["Visualization Manager"]["Displays"] if "Topic" in display}
     launch = (ROOT / "launch/cvloc.launch.py").read_text(encoding="utf-8")
     moved = ast.literal_eval(re.search(r"(?ms)^VIEWED = (\(.*?\))$", launch)[1])
-    assert shown == {f"/cvloc/{topic}" for topic in moved}
+    assert shown - {"initialpose"} == {f"/cvloc/{topic}" for topic in moved}
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "cvloc_ros/ros").glob("*.py"))
+    published = set(re.findall(r'"~/([\w/]+)"', sources))
+    assert set(moved) <= published
+    asked = set(re.findall(r"/cvloc/([a-z_/]+)", (ROOT / "foxglove/cvloc.json").read_text(encoding="utf-8")))
+    assert asked <= published
     foxglove = json.loads((ROOT / "foxglove/cvloc.json").read_text(encoding="utf-8"))
     panels = set(re.findall(r'"([A-Za-z0-9]+!\w+)"', json.dumps(foxglove["layout"])))
     assert panels == set(foxglove["configById"])
