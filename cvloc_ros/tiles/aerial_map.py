@@ -132,9 +132,14 @@ class AerialMap:
         return self._prefetcher.run(keys, progress)
 
     def plan_route(self, points: F64, corridor_m: float) -> int:
-        """Return how many tiles `prefetch_route` would load at most; 0 for local sources."""
+        """Return how many tiles `prefetch_route` would load at most; 0 for local sources.
+
+        Raises:
+            TileSourceError: as `prefetch_route`.
+        """
         if self._prefetcher is None:
             return 0
+        self._prefetcher.check()
         zoom, metres = self._config.zoom, self._config.resolution_m
         return len(self._prefetcher.plan(self._projection, points, corridor_m, metres, zoom))
 

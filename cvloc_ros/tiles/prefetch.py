@@ -70,6 +70,12 @@ class Prefetcher:
         self._imagery, self._loader = imagery, loader
         self._stop = threading.Event()
 
+    def check(self) -> None:
+        """Raise TileSourceError where the provider does not allow prefetching, or the map is offline."""
+        refusal = self._loader.refusal()
+        if refusal:
+            raise TileSourceError(refusal)
+
     def plan(
         self, projection: Projection, points: F64, corridor_m: float, resolution_m: float, zoom: int = -1
     ) -> list[TileKey]:
@@ -91,9 +97,7 @@ class Prefetcher:
         Raises:
             TileSourceError: the provider does not allow it, or the map is offline.
         """
-        refusal = self._loader.refusal()
-        if refusal:
-            raise TileSourceError(refusal)
+        self.check()
         wanted = list(keys)
         result = PrefetchResult(tiles=len(wanted))
         for _ in range(_PARENTS + 1):
