@@ -149,6 +149,10 @@ def test_fixes_out_of_the_window_do_not_count() -> None:
     assert error(made, straight(20.0)) == pytest.approx((0.0, 0.0), abs=0.01)
 
 
+def test_fix_source_leaves_odometry_alone() -> None:
+    assert prior(drive(), 20.0, with_prior(source="fix")).source == "fix+course"
+
+
 # --- what is missing or old
 
 
@@ -320,74 +324,6 @@ def test_heading_alone_is_no_prior() -> None:
     history = drive(fixes=none)
     history.headings.add(19 * S, HeadingSample(19 * S, 1.0, 0.05))
     assert refusal(history, 20.0)[0] is Status.NO_PRIOR
-
-
-# --- fixes without odometry
-
-
-@pytest.mark.parametrize("config", [CONFIG, with_prior(source="fix")])
-def test_course_of_moving_fixes_gives_the_yaw(config: Config) -> None:
-    made = prior(drive(odometry=False), 20.4, config)
-    assert error(made, straight(20.4)) == pytest.approx((0.0, 0.0), abs=0.05)
-    assert made.source == "fix+course"
-    assert made.yaw_known
-
-
-def test_fix_source_leaves_odometry_alone() -> None:
-    assert prior(drive(), 20.0, with_prior(source="fix")).source == "fix+course"
-
-
-def test_between_two_fixes_the_prior_lies_between_them() -> None:
-    history = drive(odometry=False)
-    assert error(prior(history, 10.3), straight(10.3))[0] < 0.01
-    assert prior(history, 10.3).pose.x_m != prior(history, 10.6).pose.x_m
-
-
-def test_course_of_creeping_fixes_is_not_believed() -> None:
-    made = prior(drive(lambda t: straight(t, speed=1.0), odometry=False), 20.0)
-    assert made.source == "fix"
-    assert not made.yaw_known
-
-
-def test_course_of_noisy_fixes_is_less_certain_than_yaw_known() -> None:
-    made = prior(drive(lambda t: straight(t, speed=2.0), odometry=False, sigma=8.0), 20.0)
-    assert made.source == "fix+course"
-    assert not made.yaw_known
-
-
-def test_heading_goes_before_course_and_turns_the_lever() -> None:
-    history = drive(odometry=False, lever=(1.0, 0.5))
-    history.headings.add(20 * S, HeadingSample(20 * S, 0.7, math.radians(3.0)))
-    made = prior(history, 20.0)
-    assert made.source == "fix+heading"
-    assert error(made, straight(20.0)) == pytest.approx((0.0, 0.0), abs=0.05)
-
-
-def test_a_heading_that_stopped_long_ago_is_not_taken_for_the_present_one() -> None:
-    history = drive(odometry=False)
-    history.headings.add(2 * S, HeadingSample(2 * S, -2.0, math.radians(3.0)))
-    made = prior(history, 20.0)
-    assert made.source == "fix+course"
-    assert error(made, straight(20.0))[1] < 0.1
-
-
-def test_a_single_fix_gives_a_position_without_yaw() -> None:
-    history = drive(odometry=False, until=0.5)
-    made = prior(history, 0.5)
-    assert error(made, straight(0.0))[0] < 0.01
-    assert not made.yaw_known
-
-
-def test_stale_fix_without_odometry() -> None:
-    history = drive(odometry=False)
-    assert isinstance(history.prior(round(24.9 * S), CONFIG), PosePrior)
-    assert refusal(history, 25.2)[0] is Status.STALE_PRIOR
-
-
-def test_a_prior_far_ahead_of_the_last_fix_is_less_certain() -> None:
-    history = drive(odometry=False)
-    near, far = (math.sqrt(prior(history, t).covariance[0, 0]) for t in (20.1, 24.0))
-    assert far > near + 5.0
 
 
 # --- another filter's transform

@@ -217,3 +217,24 @@ def rig(ground: Ground, map_file: Path) -> Iterator[Callable[..., Rig]]:
     yield make
     for vehicle in made:
         vehicle.session.close()
+
+
+@pytest.fixture
+def driving(rig: Callable[..., Rig]) -> Rig:
+    """Give a vehicle that has published once, at 2 s."""
+    vehicle = rig()
+    vehicle.know_heading()
+    assert vehicle.run(1.0, 2.0)[-1].status is Status.OK
+    return vehicle
+
+
+@pytest.fixture
+def silent() -> Callable[..., None]:
+    """Check that nothing was published, and why."""
+
+    def check(result: LocalizationResult, status: Status, text: str = "") -> None:
+        assert result.status is status, (result.status, result.reasons)
+        assert result.estimate is None
+        assert text in "; ".join(result.reasons)
+
+    return check

@@ -6,19 +6,9 @@ import math
 import threading
 
 import numpy as np
-import pytest
 
 from cvloc_ros.config import merge
 from cvloc_ros.types import NOT_ATTEMPTED, CameraImage, Pose2, Status
-
-
-@pytest.fixture
-def driving(rig):
-    """A vehicle that has published once, at 2 s."""
-    vehicle = rig()
-    vehicle.know_heading()
-    assert vehicle.run(1.0, 2.0)[-1].status is Status.OK
-    return vehicle
 
 
 def test_images_faster_than_the_interval_are_throttled_unseen(driving) -> None:
