@@ -77,7 +77,7 @@ def table(metrics: Mapping[str, Any]) -> str:
         ("published", f"{metrics['published']}"),
         ("availability", _number(metrics["availability"])),
         ("within 1 m | 1 m and 3 deg", f"{_number(metrics['within_1m'])} | {_number(metrics['within_1m_3deg'])}"),
-        ("more than 3 m off", f"{metrics['false_accepts_3m_count']}"),
+        ("more than 3 m off", f"{metrics['false_accepts_3m_count']}" if ours["n"] else "-"),
         ("error, median | p95 | max", _stats(ours, "m")),
         ("GNSS alone, the same", _stats(gnss, "m")),
         ("yaw error, the same", _stats(yaw, "deg")),

@@ -111,3 +111,10 @@ def test_negative_values_are_no_options() -> None:
     for wrong in ("", "1", "a,b", "1,2,3,4"):
         with pytest.raises(ConfigError, match="--datum"):
             parse_datum(wrong)
+
+
+def test_recover_of_nothing_leaves_nothing_behind(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "empty.mcap").write_bytes(b"")
+    code, _, err = call(capsys, "bag", "recover", str(tmp_path / "empty.mcap"), str(tmp_path / "out"))
+    assert code == 2 and "is empty" in err
+    assert not (tmp_path / "out").exists()

@@ -100,7 +100,7 @@ function drawErrors() {
       showlegend: false, marker: { color: ink("ours"), size: 6 }, hovertemplate: hover("°"),
       error_y: { array: ours.map((r) => 2 * r.sigma_yaw), color: ink("ours") + "66", thickness: 1, width: 0 } },
   ];
-  if (!ours.length && !gnss.length) return empty("errors", "There is no truth to compare with.");
+  if (!ours.length && !gnss.length) return hide("errors-card", "accuracy-card");
   Plotly.react("errors", traces, base({
     xaxis: { title: { text: "image set" }, anchor: "y2" },
     yaxis: { title: { text: "position (m)" }, domain: [0.36, 1], rangemode: "tozero" },
@@ -111,7 +111,7 @@ function drawErrors() {
 
 function drawNees() {
   const nees = data.nees;
-  if (!nees) return empty("nees", "There is no truth to compare with.");
+  if (!nees) return hide("nees-card");
   document.getElementById("nees-text").textContent =
     `Normalised error squared (NEES) over x, y and yaw: mean ${nees.mean.toFixed(2)} (3 is ideal, more is overconfident), ` +
     `${(100 * nees.share_95).toFixed(0)} % below the 95 % limit, n = ${nees.n}. The last bar holds all larger values.`;
@@ -144,6 +144,10 @@ function drawStatuses() {
   }], base({ xaxis: { title: { text: "image sets" } }, yaxis: { type: "category" } }), settings);
 }
 
+function hide(...ids) {
+  for (const id of ids) document.getElementById(id).hidden = true;
+}
+
 function empty(id, text) {
   const place = document.getElementById(id);
   place.textContent = text;
@@ -151,7 +155,7 @@ function empty(id, text) {
 }
 
 function draw() {
-  for (const part of [drawMap, drawErrors, drawNees, drawLatency, drawStatuses]) part();
+  for (const part of [drawErrors, drawNees, drawLatency, drawStatuses, drawMap]) part();
 }
 
 const view = data.map.image && data.map.image.view;

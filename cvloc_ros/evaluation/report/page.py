@@ -82,7 +82,7 @@ def tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     known, inside = metrics["attempts_inside_with_truth"], metrics["attempts_inside"]
     published = f"of {metrics['attempts']} attempts, {metrics['image_sets']} image sets"
     within = f"of {known} inside with truth; 1 m alone {_percent(metrics['within_1m'])}"
-    return [
+    found = [
         ("Published", f"{metrics['published']}", published, ""),
         ("Availability", _percent(metrics["availability"]), f"of {inside} attempts inside the map", ""),
         ("Within 1 m and 3°", _percent(metrics["within_1m_3deg"]), within, ""),
@@ -93,6 +93,7 @@ def tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         ("NEES", _value(nees, ""), f"mean; 3 is ideal; n = {metrics['nees_n']}", "bad" if (nees or 0) > 10 else ""),
         ("Latency", _value(latency["p50"], "ms", 0), f"median; p95 {_value(latency['p95'], 'ms', 0)}", ""),
     ]
+    return [tile for tile in found if tile[1] != "–"]
 
 
 def _spread(values: Mapping[str, Any], unit: str) -> str:
