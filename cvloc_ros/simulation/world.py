@@ -114,7 +114,10 @@ def _paint_carriageways(world: World) -> None:
             grid.fill(world.joint, [area], 0)
         for index, node in enumerate(world.layout.junctions):
             outline = _junction(world.layout.streets, index, node, grow)
+            # Where only two streets meet, the outer kerb runs around the end of the wider one.
+            widest = max((s.half_width_m for s in world.layout.streets if index in (s.start, s.end)), default=0.0)
             grid.fill(world.material, [outline], int(look))
+            grid.disc(world.material, node, widest + grow, int(look))
             grid.fill(world.joint, [outline], 0)
 
 
