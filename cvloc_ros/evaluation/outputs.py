@@ -21,13 +21,17 @@ from cvloc_ros.evaluation.messages_out import POSE, STATUS, TF, MessageMaker
 from cvloc_ros.evaluation.qos import RELIABLE
 from cvloc_ros.evaluation.truth import Trajectory, write_tum
 
+STATUS_FILE = "msg/LocalizationStatus.msg"
+
 
 def prepare(folder: Path) -> None:
     """Make the output folder and remove the bag of an earlier run.
 
     Raises:
-        CvlocError: the folder cannot be written, or something that is no bag lies in the way.
+        CvlocError: the folder cannot be written, something that is no bag lies in the way, or the installation lacks
+            the definition of the status message.
     """
+    resources.find(STATUS_FILE)
     bag = folder / "bag"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +67,7 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
 
 def write_bag(folder: Path, attempts: Sequence[Attempt], config: Config) -> None:
     """Write pose, TF and status at the log time of each attempt; readable by Humble and later."""
-    maker = MessageMaker(config, resources.find("msg/LocalizationStatus.msg").read_text(encoding="utf-8"))
+    maker = MessageMaker(config, resources.find(STATUS_FILE).read_text(encoding="utf-8"))
     with Writer(folder / "bag", version=8, storage_plugin=StoragePlugin.SQLITE3) as writer:
         named = {"/cvloc/pose": POSE, "/tf": TF, "/cvloc/status": STATUS}
         connections = {
