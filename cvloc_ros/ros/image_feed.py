@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -64,7 +64,7 @@ def qos_events(topic: str, health: Health) -> SubscriptionEventCallbacks:
     """Report publishers on a topic that cannot be heard, with the remedy."""
 
     def incompatible(event: Any) -> None:
-        policy = str(event.last_policy_kind).rsplit(".", maxsplit=1)[-1].lower()
+        policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
         text = (
             f"{topic}: {event.total_count} publisher(s) offer a QoS that cannot be read ({policy}); "
             f"see `ros2 topic info -v {topic}` and let them offer the {policy} asked for there"

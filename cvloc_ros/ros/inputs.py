@@ -21,7 +21,7 @@ from sensor_msgs.msg import CameraInfo, Imu, NavSatFix
 from cvloc_ros import messages
 from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.config import Config
-from cvloc_ros.errors import ImageError, TransformError
+from cvloc_ros.errors import CvlocError, ImageError, TransformError
 from cvloc_ros.ros.health import Health
 from cvloc_ros.ros.image_feed import ImageFeed, qos_events
 from cvloc_ros.ros.image_sets import ImageSet, ImageSets
@@ -162,7 +162,14 @@ class Inputs:
         self._session.set_calibration(name, model)
 
     def _on_fix(self, message: Any) -> None:
-        self._store("fix", self._session.add_fix(messages.fix(message, self._config.inputs.fix_stamp_offset_s)))
+        try:
+            reason = self._session.add_fix(messages.fix(message, self._config.inputs.fix_stamp_offset_s))
+        except CvlocError as err:  # with datum_source first_fix the map is opened now
+            self._health.trouble("fix", f"fix cannot be used: {err}")
+            reason = "no_map"
+        else:
+            self._health.trouble("fix", "")
+        self._store("fix", reason)
 
     def _on_odom(self, message: Any) -> None:
         frames, child = self._config.frames, messages.frame(message.child_frame_id)

@@ -21,7 +21,12 @@ def main(args: Sequence[str] | None = None, open_session: Callable[[Config], Ses
     code = 0
     node = None
     try:
-        rclpy.init(args=None if args is None else list(args))
+        try:
+            rclpy.init(args=None if args is None else list(args))
+        except RuntimeError as err:
+            # A parameter file that is no valid YAML; a list such as [47.0, 8.0, 0] mixes types and is none either.
+            sys.stderr.write(f"{err}\n")
+            return 1
         node = CvlocNode(open_session=open_session)
         # Faulty parameters hide the true value; the fault is then shown by configure.
         if (node.parameters.faults or node.parameters.current.autostart) and not node.start():

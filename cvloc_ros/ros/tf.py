@@ -94,9 +94,9 @@ class TfOutput:
             if self._sent and stamp_ns <= self._sent[-1]:
                 return
             self._sent.append(stamp_ns)
-        if self._broadcaster is not None:
-            message = convert.transform(T_map_child, stamp_ns, self._config.frames.map, child)
-            self._broadcaster.sendTransform([message])
+            if self._broadcaster is not None:
+                message = convert.transform(T_map_child, stamp_ns, self._config.frames.map, child)
+                self._broadcaster.sendTransform([message])
 
 
 class TfInput:

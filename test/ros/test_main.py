@@ -14,6 +14,7 @@ import pytest
 import rclpy
 from rig import wait_for
 
+NO_CUDA = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is a CUDA device")
 SCRIPT = Path(__file__).with_name("fake_localizer.py")
 GOOD = ["-p", "geo.datum:=[47.0, 8.0, 0.0]", "-p", "tiles.source:=stripes"]
 
@@ -63,6 +64,8 @@ def test_missing_cuda_ends_the_process_with_an_error():
         (["-p", "geo.datum:=[47.0, 8.0, 0.0]"], "tiles.source is empty"),
         ([*GOOD[:2], "-p", "tiles.source:=/nowhere/map.mbtiles"], "/nowhere/map.mbtiles"),
         (["-p", "tiles.source:=/nowhere/map.mbtiles"], "geo.datum is empty"),
+        pytest.param([*GOOD, "-p", "matcher.device:=cuda"], "matcher.device = cuda", marks=NO_CUDA),
+        (["--params-file", "/nowhere/params.yaml"], "/nowhere/params.yaml"),
     ],
 )
 def test_shipped_executable_without_map_or_datum_says_what_is_missing(arguments, words):

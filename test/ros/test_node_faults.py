@@ -16,6 +16,7 @@ from rig import HEIGHT, QOS, WIDTH, stamp_now, wait_for
 from sensor_msgs.msg import Image, Imu
 from tf2_msgs.msg import TFMessage
 
+from cvloc_ros.errors import TileSourceError
 from cvloc_ros.ros import compat, convert
 
 
@@ -57,6 +58,18 @@ def test_gnss_without_position(faulty, latitude, status, reason):
     made.send_image(stamp_now())
     made.status("no_prior")
     assert not made.inbox["~/pose"]
+
+
+def test_map_that_cannot_be_opened_at_the_first_fix(faulty):
+    made = faulty()
+
+    def closed(fix):
+        msg = "no imagery within 100 km; set tiles.source"
+        raise TileSourceError(msg)
+
+    made.session.add_fix = closed
+    made.send_fix(stamp_now())
+    assert "no imagery" in wait_for(lambda: made.node.health.snapshot().troubles.get("fix"))
 
 
 def test_stale_gnss(faulty):
