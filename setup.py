@@ -25,7 +25,7 @@ HERE = Path(__file__).parent.resolve()
 PREFIX = Path(sys.prefix)
 STAGE = HERE / "build" / "stage"
 INTERFACES = {"tf2_msgs": HERE / "standins" / "tf2_msgs", "cvloc_ros": HERE}
-SHARED = ("launch", "config", "rviz", "foxglove")
+SHARED = ("msg", "launch", "config", "rviz", "foxglove")
 WITH_MESSAGES = (PREFIX / "share/rosidl_default_generators/package.xml").exists() and bool(shutil.which("cmake"))
 
 

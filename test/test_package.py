@@ -123,6 +123,12 @@ def test_executables_are_the_same_for_pip_and_colcon() -> None:
     assert cmake == pip == {"localizer": "ros.main", "cvloc": "cli.main"}
 
 
+def test_pip_without_ros_ships_the_folders_that_cmake_installs() -> None:
+    shared = ast.literal_eval(re.search(r"(?m)^SHARED = (\(.*\))$", (ROOT / "setup.py").read_text(encoding="utf-8"))[1])
+    assert set(shared) == {"msg", *INSTALLED_FOLDERS}
+    assert set(re.search(r"install\(DIRECTORY ([a-z ]+)\s", CMAKE)[1].split()) == set(INSTALLED_FOLDERS)
+
+
 def test_python_sub_packages_leave_the_interface_names_alone() -> None:
     taken = {"msg", "srv", "action"} & {path.name for path in (ROOT / "cvloc_ros").iterdir()}
     assert not taken, "messages and Python share the installed folder"
