@@ -113,9 +113,13 @@ class Scene:
             "cameras: at least one, with different names": len({c.name for c in self.cameras})
             == len(self.cameras)
             > 0,
-            f"map_zooms = {self.map_zooms}: each must be 14 to 22": bool(self.map_zooms)
-            and all(14 <= zoom <= 22 for zoom in self.map_zooms),
+            f"map_zooms = {self.map_zooms}: each must be 14 to 22, at most 4 apart": bool(self.map_zooms)
+            and all(14 <= zoom <= 22 for zoom in self.map_zooms)
+            and max(self.map_zooms) - min(self.map_zooms) <= 4,
         }
+        cells = [side / max(self.resolution_m, 1e-3) for side in self.size_m]
+        text = f"size_m = {self.size_m}: at most 30000 cells of {self.resolution_m} m a side and 150 million in all"
+        checks[text] = max(cells) <= 30_000 and cells[0] * cells[1] <= 150e6
         faults = [text for text, good in checks.items() if not good]
         if faults:
             raise ConfigError("\n".join(faults))

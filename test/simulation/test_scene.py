@@ -35,7 +35,8 @@ def test_missing_scene_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "setting",
     [{"seed": -1}, {"duration_s": 0.0}, {"datum": (91.0, 0.0)}, {"size_m": (10.0, 300.0)}, {"map_zooms": ()},
-     {"image_rate_hz": 0.0}, {"speed_mps": 0.0}, {"cameras": ()}, {"resolution_m": 0.0}],
+     {"image_rate_hz": 0.0}, {"speed_mps": 0.0}, {"cameras": ()}, {"resolution_m": 0.0},
+     {"size_m": (1900.0, 1900.0)}, {"map_zooms": (14, 20)}],
 )  # fmt: skip
 def test_impossible_settings_are_refused_with_the_value(setting: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(setting))):
