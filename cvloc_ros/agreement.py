@@ -28,8 +28,11 @@ class Agreement:
     def add(self, point: TrackPoint, estimate: PoseEstimate, config: Config) -> str:
         """Take the next candidate; return "" once enough agree, else how far the agreement is."""
         agrees = self._last is not None and _agrees(*self._last, point, estimate, config)
-        self._count = self._count + 1 if agrees else 1
-        self._last = (point, estimate)
+        if not agrees or self._last is None:
+            self._last, self._count = (point, estimate), 1
+        elif point.travelled_m - self._last[0].travelled_m >= config.matcher.keyframe_spacing_m:
+            # Nearer ones share their views, and so their errors.
+            self._last, self._count = (point, estimate), self._count + 1
         if self._count >= config.estimation.agreement:
             return ""
         wanted = config.estimation.agreement

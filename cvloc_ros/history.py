@@ -73,6 +73,11 @@ class History:
         """Drop own poses, which may have been wrong."""
         self._own.clear()
 
+    def forget_track(self) -> None:
+        """Drop every pose that only the odometry of before could carry on."""
+        self._own.clear()
+        self._start = self._initial = None
+
     @property
     def heading_given(self) -> bool:
         """Whether somebody else said which way the vehicle looks."""
@@ -104,6 +109,9 @@ class History:
         sigma_m, _ = largest_sigma(prior.covariance)
         if not math.isfinite(sigma_m) or sigma_m > config.prior.max_sigma_m:
             return Status.WEAK_PRIOR, f"prior sigma {sigma_m:.1f} m, limit {config.prior.max_sigma_m}"
+        half = config.search.yaw_half_max_deg
+        if not prior.yaw_known and half < 180.0:
+            return Status.WEAK_PRIOR, f"yaw not known, and search.yaw_half_max_deg = {half} allows no search all round"
         return prior
 
     def _anchors(self, here: TrackPoint, config: Config) -> tuple[list[Anchor], float]:
@@ -122,7 +130,9 @@ class History:
             covariance = known.covariance + _drift(here, known.point, config)
             seen, yaw_rad = back @ known.point.pose, known.pose.yaw_rad
             anchors.append(Anchor(seen, known.pose.xy, covariance, yaw_rad, np.zeros(2), known.source))
-            newest_ns = max(newest_ns, known.point.stamp_ns)
+            # Odometry alone carries a start for as long as it carries a fix; its growing sigma bounds it as well.
+            grace_s = config.prior.align_window_s - config.prior.fix_max_age_s if known.source == "initial" else 0.0
+            newest_ns = max(newest_ns, known.point.stamp_ns + round(max(0.0, grace_s) * 1e9))
         if anchors:
             anchors += self._heading_anchors(here, back, anchors[-1].position, config)
         return anchors, (here.stamp_ns - newest_ns) * 1e-9

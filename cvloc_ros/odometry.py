@@ -12,6 +12,10 @@ import numpy as np
 from cvloc_ros.buffers import StampBuffer
 from cvloc_ros.types import OdomSample, Pose2
 
+JUMP_M = 3.0
+JUMP_MPS = 100.0
+"""Further than this within the time between two samples, the odometry was restarted or reset."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrackPoint:
@@ -29,13 +33,18 @@ class OdometryTrack:
         """Keep `history_s` seconds; neighbours further apart than `max_gap_s` are not joined."""
         self._samples: StampBuffer[TrackPoint] = StampBuffer(history_s)
         self._max_gap_ns = round(max_gap_s * 1e9)
+        self.restarts = 0
+        """How often the pose jumped; what was carried by the track before is worthless then."""
 
     def __len__(self) -> int:
         """Return the number of samples that are kept."""
         return len(self._samples)
 
     def add(self, sample: OdomSample) -> str:
-        """Store a sample; return "" or why it was refused (not_finite, clock_jump, too_old)."""
+        """Store a sample; return "" or why it was refused (not_finite, clock_jump, too_old).
+
+        A pose that no vehicle can have reached since the last sample begins a new track (`restarts`).
+        """
         if not all(math.isfinite(v) for v in (sample.pose.x_m, sample.pose.y_m, sample.pose.yaw_rad)):
             return "not_finite"
         before, after = self._samples.bracket(sample.stamp_ns)
@@ -43,7 +52,12 @@ class OdometryTrack:
         if before is not None:
             # A sample that arrives late lies on the way whose length is known already.
             bound = after[1].travelled_m if after is not None else math.inf
-            travelled = min(before[1].travelled_m + _distance(before[1].pose, sample.pose), bound)
+            moved = _distance(before[1].pose, sample.pose)
+            if after is None and moved > JUMP_M + JUMP_MPS * (sample.stamp_ns - before[0]) * 1e-9:
+                self.clear()
+                self.restarts += 1
+            else:
+                travelled = min(before[1].travelled_m + moved, bound)
         return self._samples.add(sample.stamp_ns, TrackPoint(sample.stamp_ns, sample.pose, travelled))
 
     def at(self, stamp_ns: int) -> TrackPoint | None:

@@ -19,7 +19,7 @@ from cvloc_ros.errors import ConfigError, GeoError, TileSourceError
 from cvloc_ros.estimation.gates import Refusal
 from cvloc_ros.geo import angles, se3
 from cvloc_ros.geo.projection import Projection
-from cvloc_ros.geo.transforms import FrameLookupError, TransformTree
+from cvloc_ros.geo.transforms import ALWAYS_NS, FrameLookupError, TransformTree
 from cvloc_ros.history import Fix, History, from_transform
 from cvloc_ros.imaging.ground import BirdsEye
 from cvloc_ros.keyframes import Keyframes
@@ -67,6 +67,7 @@ class Session:
         self._last_ns = -1
         self._refusals = 0
         self._confirmed = False
+        self._restarts = 0
         if projection is not None:
             self._open_map(projection)
 
@@ -86,8 +87,9 @@ class Session:
     def apply(self, config: Config) -> None:
         """Take over new values of the dynamic keys."""
         self.config = config
-        if self._localizer is not None:
+        if self._localizer is not None and self.aerial is not None:
             self._localizer.apply(config)
+            self.aerial.configure(config.tiles)
 
     def set_calibration(self, camera: str, model: CameraModel) -> None:
         """Set or replace the model of one camera (from CameraInfo)."""
@@ -98,10 +100,10 @@ class Session:
 
         Without an odometry topic, odom to base from TF is the odometry.
         """
-        frames = self.config.frames
-        if not self.config.inputs.odom_topic and (parent, child) == (frames.odom, frames.base) and not static:
-            self._history.odometry.add(OdomSample(stamp_ns, se3.to_pose2(T_parent_child)))
-        return self.transforms.add(parent, child, stamp_ns, T_parent_child, static=static)
+        refused = self.transforms.add(parent, child, stamp_ns, T_parent_child, static=static)
+        if not (self.config.inputs.odom_topic or static or refused):
+            self._follow_odometry()
+        return refused
 
     def add_fix(self, fix: GeoFix) -> str:
         """Store a fix; return "" or why not: no_fix, not_finite, out_of_range, no_map, clock_jump, too_old.
@@ -172,6 +174,7 @@ class Session:
         """
         begin = time.perf_counter()
         self._adopt_initial_pose()
+        self._forget_old_track()
         stamp_ns = images[0].stamp_ns
         point = self._history.odometry.at(stamp_ns)
         idle = self._idle(stamp_ns, point)
@@ -207,6 +210,28 @@ class Session:
         self._localizer = Localizer(self.config, self.aerial, self._matcher)
         self.projection = projection
 
+    def _follow_odometry(self) -> None:
+        """Take odom to base from TF, whatever frames lie between them, as far as it reaches."""
+        frames, odometry = self.config.frames, self._history.odometry
+        reach = self.transforms.latest_stamp(frames.odom, frames.base)
+        if reach is None or reach == ALWAYS_NS or reach <= (odometry.newest_ns or -1):
+            return
+        try:
+            T_odom_base = self.transforms.lookup(frames.odom, frames.base, reach)
+        except FrameLookupError:
+            return
+        odometry.add(OdomSample(reach, se3.to_pose2(T_odom_base)))
+
+    def _forget_old_track(self) -> None:
+        """After odometry jumped, nothing can be carried from before to now."""
+        if self._restarts == self._history.odometry.restarts:
+            return
+        self._restarts = self._history.odometry.restarts
+        self._history.forget_track()
+        self._keyframes.clear()
+        self._agreement.clear()
+        self._last_point, self._confirmed = None, False
+
     def _adopt_initial_pose(self) -> None:
         told = self._told.take(0.0)
         if told is not None:
@@ -222,7 +247,9 @@ class Session:
         since_s = (stamp_ns - self._last_ns) * 1e-9
         if self._last_ns >= 0 and since_s < output.min_interval_s:
             return Status.THROTTLED, f"{since_s:.3f} s after the last attempt, least {output.min_interval_s}"
-        if point is not None and self._last_point is not None and since_s < output.heartbeat_s:
+        # A vehicle that stands where it was not found is looked for more often.
+        pause_s = output.heartbeat_s if self._confirmed and self._refusals == 0 else min(1.0, output.heartbeat_s)
+        if point is not None and self._last_point is not None and since_s < pause_s:
             moved = point.travelled_m - self._last_point.travelled_m
             if 0.0 <= moved < output.min_travel_m:
                 return Status.STANDSTILL, f"moved {moved:.2f} m since the last attempt, least {output.min_travel_m}"
@@ -282,7 +309,8 @@ class Session:
         if point is None and result.prior is not None and not result.prior.yaw_known:
             reason = "yaw from a single search in all directions; odometry or a heading must confirm it"
             return refuse(result, Status.INCONSISTENT, reason)
-        if point is not None and not self._confirmed and not self._history.heading_given:
+        told = self._history.heading_given or self.config.prior.source == "tf"
+        if point is not None and not self._confirmed and not told:
             waiting = self._agreement.add(point, result.estimate, self.config)
             if waiting:
                 return refuse(result, Status.INCONSISTENT, waiting)

@@ -122,3 +122,16 @@ def test_reading_while_another_thread_adds() -> None:
             # None where the sample has been dropped since; anything else must fit together.
             assert point is None or point.travelled_m == pytest.approx(point.pose.x_m)
     writer.join()
+
+
+def test_a_jump_no_vehicle_can_make_begins_a_new_track() -> None:
+    made = track((0.0, 0.0, 0.0, 0.0), (0.1, 1.0, 0.0, 0.0), (0.2, 50.0, 0.0, 0.0), (0.3, 51.0, 0.0, 0.0))
+    assert made.restarts == 1
+    assert made.at(round(0.1 * S)) is None
+    point = made.at(round(0.25 * S))
+    assert point is not None
+    assert point.travelled_m == pytest.approx(0.5)
+
+
+def test_a_fast_vehicle_after_a_gap_is_no_jump() -> None:
+    assert track((0.0, 0.0, 0.0, 0.0), (3.0, 150.0, 0.0, 0.0)).restarts == 0

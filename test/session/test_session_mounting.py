@@ -109,3 +109,14 @@ def test_the_lever_of_the_antenna_comes_from_tf(rig) -> None:
         assert vehicle.session.add_fix(fix) == ""
     result = vehicle.run(1.0, 2.0, 3.0)[-1]
     assert result.prior.pose.xy == pytest.approx(vehicle.truth(3.0).xy, abs=0.5)
+
+
+def test_odometry_from_tf_by_way_of_a_footprint_frame(rig) -> None:
+    vehicle = rig(inputs={"odom_topic": ""})
+    vehicle.odometry = False
+    lift = se3.from_translation((0.0, 0.0, 0.4))
+    vehicle.session.add_transform("base_footprint", "base_link", 0, lift, static=True)
+    for t in np.arange(0.0, 4.0, 0.05):
+        T = se3.from_pose2(vehicle.truth(0.0).inverse() @ vehicle.truth(float(t)))
+        vehicle.session.add_transform("odom", "base_footprint", vehicle.ns(float(t)), T, static=False)
+    drive(vehicle)

@@ -168,3 +168,20 @@ def test_transforms_that_cannot_be_used(rig) -> None:
     assert add("odom", "odom", 1, np.eye(4), static=False) == "self_parent"
     assert add("odom", "base_link", 10**10, se3.from_pose2(Pose2(1.0, 0.0, 0.0)), static=False) == ""
     assert add("odom", "base_link", 10**9, np.eye(4), static=False) == "clock_jump"
+
+
+def test_odometry_that_starts_again_elsewhere_is_not_carried_over(rig) -> None:
+    vehicle = rig()
+    vehicle.know_heading()
+    assert vehicle.run(1.0, 2.0, 3.0)[-1].status is Status.OK
+    vehicle.odometry = False
+    vehicle.feed(9.0)
+    for tick in range(63, 180):  # the same motion from here on, counted from another origin
+        t = tick / 20
+        moved = vehicle.truth(3.1).inverse() @ vehicle.truth(t)
+        assert vehicle.session.add_odom(OdomSample(vehicle.ns(t), Pose2(-80.0, 5.0, 2.0) @ moved)) == ""
+    results = [vehicle.session.localize([vehicle.image(t)]) for t in (4.0, 5.0, 6.0, 7.0, 8.0)]
+    assert "own" not in results[0].prior.source
+    published = [(t, r) for t, r in zip((4.0, 5.0, 6.0, 7.0, 8.0), results, strict=True) if r.estimate is not None]
+    assert published, [r.status for r in results]
+    assert all(vehicle.error(result, t)[0] < 0.5 for t, result in published)

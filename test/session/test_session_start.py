@@ -49,7 +49,7 @@ def test_a_candidate_refused_in_between_begins_the_agreement_anew(rig) -> None:
     vehicle.session.apply(strict)
     assert vehicle.step(2.0).candidate is not None
     vehicle.session.apply(vehicle.config)
-    assert [r.status for r in vehicle.run(2.5, 3.0, 3.5)] == [Status.INCONSISTENT, Status.INCONSISTENT, Status.OK]
+    assert [r.status for r in vehicle.run(2.5, 3.1, 3.7)] == [Status.INCONSISTENT, Status.INCONSISTENT, Status.OK]
 
 
 def test_repeated_refusals_forget_own_poses_and_ask_for_agreement_again(rig) -> None:
@@ -62,7 +62,7 @@ def test_repeated_refusals_forget_own_poses_and_ask_for_agreement_again(rig) -> 
     assert [r.status for r in refused] == [Status.LOW_SCORE] * 5
     assert "own" in refused[-1].prior.source
     vehicle.session.apply(vehicle.config)
-    after = vehicle.run(6.5, 7.0, 7.5)
+    after = vehicle.run(6.5, 7.1, 7.7)
     assert "own" not in after[0].prior.source
     assert [r.status for r in after] == [Status.INCONSISTENT, Status.INCONSISTENT, Status.OK]
 
