@@ -63,11 +63,11 @@ def rotation(quaternion: Any) -> F64:
 
     Norms within 1 % are normalised (single precision drivers); an all-zero quaternion is "not set", not identity.
     """
-    q = np.array([quaternion.x, quaternion.y, quaternion.z, quaternion.w], dtype=np.float64)
-    norm = float(np.linalg.norm(q))
+    x, y, z, w = float(quaternion.x), float(quaternion.y), float(quaternion.z), float(quaternion.w)
+    norm = math.sqrt(x * x + y * y + z * z + w * w)
     if not abs(norm - 1.0) < 0.01:
         return np.full((3, 3), np.nan)
-    x, y, z, w = q / norm
+    x, y, z, w = x / norm, y / norm, z / norm, w / norm
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
