@@ -51,6 +51,8 @@ class Parameters:
             value = default if self.faults else values.get(key.name, default)
             parameter = (key.name, value, descriptor(key))
             node.declare_parameters("", [parameter], ignore_override=True)
+            if value == []:  # rclpy takes any empty list for bytes, and offers no public way to say otherwise
+                node._parameters[key.name] = Parameter(key.name, TYPES[key.kind], [])  # noqa: SLF001
         self._config = Config() if self.faults else config.parse(nest(values))
         node.add_on_set_parameters_callback(self._on_set)
 

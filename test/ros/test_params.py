@@ -53,6 +53,11 @@ def test_every_key_is_declared_with_description_and_range(declared):
         assert bool(described.floating_point_range or described.integer_range) is not (key.low is key.high is None)
 
 
+def test_empty_lists_keep_their_type(declared):
+    parameter = declared().node.get_parameter("geo.datum")
+    assert (parameter.type_, list(parameter.value)) == (Parameter.Type.DOUBLE_ARRAY, [])
+
+
 def test_cameras_follow_their_names(declared):
     made = declared(camera_names=["left", "right"], cameras__right__image_topic="r/image")
     assert made.current.cameras["right"].image_topic == "r/image"
