@@ -26,6 +26,9 @@ UNKNOWN_FIX_SIGMA_M = 5.0
 PLANAR = (0, 1, 5)
 """Rows and columns of x, y and yaw in a 6x6 covariance over x, y, z and rotations about x, y, z."""
 
+UNOBSERVED_VARIANCE = 1e6
+"""Variance of z, roll and pitch, which are not measured: large enough that a filter that fuses them warns."""
+
 NANOSECONDS = 1_000_000_000
 
 
@@ -95,6 +98,13 @@ def planar_covariance(covariance: Any) -> F64:
     """Return the x, y, yaw part (3, 3) of a 6x6 row-major covariance."""
     full = np.asarray(covariance, dtype=np.float64).reshape(6, 6)
     return full[np.ix_(PLANAR, PLANAR)]
+
+
+def covariance_36(covariance: F64) -> list[float]:
+    """Spread (3, 3) over x, y, yaw to the 36 numbers of ROS: 1e6 for z, roll and pitch, no cross terms with them."""
+    full = np.eye(6) * UNOBSERVED_VARIANCE
+    full[np.ix_(PLANAR, PLANAR)] = covariance
+    return [float(value) for value in full.ravel()]
 
 
 def fix(message: Any, offset_s: float = 0.0) -> GeoFix:

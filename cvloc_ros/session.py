@@ -71,6 +71,11 @@ class Session:
         if projection is not None:
             self._open_map(projection)
 
+    @property
+    def device(self) -> str:
+        """Where the matcher runs: cpu or cuda."""
+        return registry.select_device(self.config.matcher).type
+
     @classmethod
     def open(cls, config: Config) -> Session:
         """Open map, matcher and buffers. Raises CvlocError with the remedy where one of them cannot be had."""

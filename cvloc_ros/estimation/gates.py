@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from cvloc_ros.config import Estimation
+from cvloc_ros.geo import se2
 from cvloc_ros.geo.angles import wrap
 from cvloc_ros.types import F64, AerialPatch, Pose2, PoseEstimate, PosePrior, SearchWindow, Status
 
@@ -38,10 +39,7 @@ def street_coverage(patch: AerialPatch, pose: Pose2) -> float:
 
 def innovation_sigma(pose: Pose2, covariance: F64, prior: PosePrior) -> float:
     """Mahalanobis distance of a pose to the prior in sigma (not squared); yaw counts where the prior knows it."""
-    dims = [0, 1, 2] if prior.yaw_known else [0, 1]
-    delta = np.array([pose.x_m - prior.pose.x_m, pose.y_m - prior.pose.y_m, wrap(pose.yaw_rad - prior.pose.yaw_rad)])
-    both = (covariance + prior.covariance)[np.ix_(dims, dims)]
-    return float(math.sqrt(delta[dims] @ np.linalg.solve(both, delta[dims])))
+    return se2.mahalanobis(pose, prior.pose, covariance + prior.covariance, use_yaw=prior.yaw_known)
 
 
 def check(estimate: PoseEstimate, prior: PosePrior, window: SearchWindow, config: Estimation) -> Refusal | None:

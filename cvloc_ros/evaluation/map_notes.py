@@ -5,18 +5,9 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-
-_SECRETS = re.compile(r"((?:key|token|access|sig|signature|password)[\w-]*=)[^&\s'\"]+", re.IGNORECASE)
-_USER = re.compile(r"(https?://)[^/@\s]+@")
-
-
-def without_secrets(text: str) -> str:
-    """Return text without the user names and keys of addresses in it: results are passed on."""
-    return _SECRETS.sub(r"\1***", _USER.sub(r"\1***@", text))
 
 
 def map_notes(source: str) -> dict[str, str]:

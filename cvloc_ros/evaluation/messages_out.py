@@ -5,22 +5,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from cvloc_ros import messages
 from cvloc_ros.config import Config
 from cvloc_ros.evaluation.attempts import Attempt
-from cvloc_ros.evaluation.map_notes import without_secrets
-from cvloc_ros.types import F64, Pose2, PoseEstimate
+from cvloc_ros.status_fields import evidence, without_secrets
+from cvloc_ros.types import Pose2, PoseEstimate
 
 POSE = "geometry_msgs/msg/PoseWithCovarianceStamped"
 TF = "tf2_msgs/msg/TFMessage"
 STATUS = "cvloc_ros/msg/LocalizationStatus"
-UNKNOWN_VARIANCE = 1e6
 
 
 class MessageMaker:
@@ -46,7 +45,7 @@ class MessageMaker:
         pose = estimate.pose
         point = self.new("geometry_msgs/msg/Point", x=pose.x_m, y=pose.y_m, z=0.0)
         full = self.new("geometry_msgs/msg/Pose", position=point, orientation=self._turn(pose.yaw_rad))
-        covariance = covariance_36(estimate.covariance)
+        covariance = np.array(messages.covariance_36(estimate.covariance))
         body = self.new("geometry_msgs/msg/PoseWithCovariance", pose=full, covariance=covariance)
         return self.new(POSE, header=self.header(stamp_ns, self._config.frames.map), pose=body)
 
@@ -65,8 +64,9 @@ class MessageMaker:
 
     def status(self, attempt: Attempt) -> Any:
         """Make the status. Times of the wall clock are left out, so that equal replays write equal bags."""
-        candidate, prior, window, tiles = attempt.candidate, attempt.prior, attempt.window, attempt.tiles
-        nan = math.nan
+        filled = evidence(attempt.candidate, attempt.prior, attempt.window, attempt.tiles)
+        for name in ("covariance", "prior_covariance"):
+            filled[name] = np.array(filled[name])
         return self.new(
             STATUS,
             header=self.header(attempt.stamp_ns, self._config.frames.map),
@@ -74,66 +74,17 @@ class MessageMaker:
             status=attempt.status.value,
             reasons=list(attempt.reasons),
             accepted=attempt.estimate is not None,
-            score=candidate.score if candidate else nan,
-            ambiguity=candidate.ambiguity if candidate else nan,
-            coverage=candidate.coverage if candidate else nan,
-            inliers=candidate.inliers if candidate else nan,
-            has_candidate=candidate is not None,
-            **_pose_fields("", candidate.pose if candidate else None),
-            covariance=_flat(candidate.covariance if candidate else None),
-            has_prior=prior is not None,
-            **_pose_fields("prior_", prior.pose if prior else None),
-            prior_covariance=_flat(prior.covariance if prior else None),
-            prior_yaw_known=bool(prior and prior.yaw_known),
-            prior_source=prior.source if prior else "",
-            innovation_sigma=_innovation(attempt),
-            has_window=window is not None,
-            **_pose_fields("window_", window.centre if window else None),
-            window_radius=window.radius_m if window else nan,
-            window_yaw_half=window.yaw_half_rad if window else nan,
-            latency_s=nan,
+            latency_s=math.nan,
             stages=list(attempt.timings_s),
-            stage_s=np.full(len(attempt.timings_s), nan, np.float32),
+            stage_s=np.full(len(attempt.timings_s), math.nan, np.float32),
             dropped_images=0,
             matcher=self._config.matcher.name,
             map_source=without_secrets(self._config.tiles.source),
             attribution=attempt.attribution,
-            tiles=tiles.tiles,
-            tiles_cached=tiles.cached,
-            tiles_fetched=tiles.fetched,
-            tiles_pending=tiles.pending,
-            tiles_missing=tiles.missing,
-            tiles_failed=tiles.failed,
-            tiles_stale=tiles.stale,
-            tiles_message=without_secrets(tiles.message),
+            **filled,
         )
 
     def _turn(self, yaw_rad: float) -> Any:
         return self.new(
             "geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=math.sin(yaw_rad / 2), w=math.cos(yaw_rad / 2)
         )
-
-
-def covariance_36(covariance: F64) -> F64:
-    """Spread (3, 3) over x, y, yaw to the 36 numbers of ROS."""
-    full = np.eye(6) * UNKNOWN_VARIANCE
-    planar = [0, 1, 5]
-    full[np.ix_(planar, planar)] = covariance
-    return full.ravel()
-
-
-def _pose_fields(prefix: str, pose: Pose2 | None) -> dict[str, float]:
-    values: Sequence[float] = (pose.x_m, pose.y_m, pose.yaw_rad) if pose else (math.nan,) * 3
-    return {prefix + name: value for name, value in zip(("x", "y", "yaw"), values, strict=True)}
-
-
-def _flat(covariance: F64 | None) -> F64:
-    return np.full(9, math.nan) if covariance is None else np.asarray(covariance, dtype=np.float64).ravel()
-
-
-def _innovation(attempt: Attempt) -> float:
-    if attempt.candidate is None or attempt.prior is None:
-        return math.nan
-    from cvloc_ros.estimation.gates import innovation_sigma
-
-    return float(innovation_sigma(attempt.candidate.pose, attempt.candidate.covariance, attempt.prior))

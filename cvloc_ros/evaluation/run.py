@@ -25,13 +25,14 @@ from cvloc_ros.evaluation.attempts import Attempt, Judged
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.feed import Feed
 from cvloc_ros.evaluation.gallery import Gallery
-from cvloc_ros.evaluation.map_notes import is_simulated, map_notes, without_secrets
+from cvloc_ros.evaluation.map_notes import is_simulated, map_notes
 from cvloc_ros.evaluation.metrics import evaluate
 from cvloc_ros.evaluation.mosaic import PatchMosaic
 from cvloc_ros.evaluation.replay import Outcome, Part, play
 from cvloc_ros.evaluation.topics import Wiring, wire
 from cvloc_ros.evaluation.truth import Trajectory
 from cvloc_ros.session import Session
+from cvloc_ros.status_fields import without_secrets
 
 logger = logging.getLogger(__name__)
 

@@ -121,7 +121,8 @@ def correlate(ground: torch.Tensor, weight: torch.Tensor, aerial: AerialSpectra)
 def _back(spectrum: torch.Tensor, size: tuple[int, int], rows: int, cols: int) -> torch.Tensor:
     """Inverse real transform of which only the first rows and columns are wanted."""
     some = torch.fft.ifft(spectrum, dim=-2)[..., :rows, :]
-    return torch.fft.irfft(some, n=size[1])[..., :cols]
+    back: torch.Tensor = torch.fft.irfft(some, n=size[1])
+    return back[..., :cols]
 
 
 def _size(spectrum: torch.Tensor) -> tuple[int, int]:

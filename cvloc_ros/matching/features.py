@@ -32,7 +32,7 @@ def gradient_direction(rgb: U8, valid: Mask, resolution_m: float) -> tuple[F32, 
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
     inside = valid.astype(np.float32)
     sigma = _SMOOTH_M / resolution_m
-    smooth: F32 = np.divide(_blur(grey * inside, sigma), np.maximum(_blur(inside, sigma), np.float32(1e-6)))
+    smooth = np.asarray(_blur(grey * inside, sigma) / np.maximum(_blur(inside, sigma), 1e-6), np.float32)
     smooth[~valid] = 0.0
     trusted = cv2.erode(valid.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0).astype(np.float32)
     along_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125) * trusted
@@ -45,5 +45,4 @@ def gradient_direction(rgb: U8, valid: Mask, resolution_m: float) -> tuple[F32, 
 
 
 def _blur(image: F32, sigma: float) -> F32:
-    blurred: F32 = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
-    return blurred
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT), np.float32)

@@ -24,13 +24,11 @@ from sensor_msgs.msg import NavSatFix, NavSatStatus, PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from cvloc_ros.geo import se2
+from cvloc_ros import messages
 from cvloc_ros.geo.projection import Projection
-from cvloc_ros.messages import PLANAR
 from cvloc_ros.ros import compat
 from cvloc_ros.types import F64, LocalizationResult, Pose2, PoseEstimate, SearchWindow, Status
 
-UNOBSERVED = 1e6
 """Variance of z, roll and pitch: "unknown" for a filter, and a warning there if they are fused by mistake."""
 
 ELLIPSE_SIGMA = 2.4477
@@ -59,20 +57,11 @@ def quaternion(yaw_rad: float) -> Quaternion:
     return Quaternion(x=float(x), y=float(y), z=float(z), w=float(w))
 
 
-def covariance_36(covariance: F64) -> list[float]:
-    """Lay the planar covariance (3, 3) out in 6x6; z, roll and pitch unobserved, their cross terms exactly zero."""
-    full = np.zeros((6, 6))
-    full[np.ix_(PLANAR, PLANAR)] = (covariance + covariance.T) / 2
-    for index in (2, 3, 4):
-        full[index, index] = UNOBSERVED
-    return [float(value) for value in full.ravel()]
-
-
 def pose_with_covariance(estimate: PoseEstimate, stamp_ns: int, frame_id: str) -> PoseWithCovarianceStamped:
     """Make the message that filters fuse."""
     result = PoseWithCovarianceStamped(header=header(stamp_ns, frame_id))
     result.pose.pose = pose_message(estimate.pose)
-    result.pose.covariance = covariance_36(estimate.covariance)
+    result.pose.covariance = messages.covariance_36(estimate.covariance)
     return result
 
 
@@ -80,8 +69,8 @@ def odometry(estimate: PoseEstimate, stamp_ns: int, frame_id: str, child_frame_i
     """Make the same as Odometry in the map; its twist is unobserved."""
     result = Odometry(header=header(stamp_ns, frame_id), child_frame_id=child_frame_id)
     result.pose.pose = pose_message(estimate.pose)
-    result.pose.covariance = covariance_36(estimate.covariance)
-    result.twist.covariance = [float(value) for value in (np.eye(6) * UNOBSERVED).ravel()]
+    result.pose.covariance = messages.covariance_36(estimate.covariance)
+    result.twist.covariance = [float(value) for value in (np.eye(6) * messages.UNOBSERVED_VARIANCE).ravel()]
     return result
 
 
@@ -94,7 +83,7 @@ def fix(estimate: PoseEstimate, stamp_ns: int, frame_id: str, projection: Projec
     lat, lon = projection.to_geodetic(estimate.pose.xy)
     turn = Pose2(0.0, 0.0, -projection.yaw_of_east(estimate.pose.xy))
     J = turn.apply(np.eye(2)).T
-    covariance = np.diag([0.0, 0.0, UNOBSERVED])
+    covariance = np.diag([0.0, 0.0, messages.UNOBSERVED_VARIANCE])
     covariance[:2, :2] = J @ estimate.covariance[:2, :2] @ J.T
     return NavSatFix(
         header=header(stamp_ns, frame_id),
@@ -164,16 +153,6 @@ def cloud(points: F64, names: Sequence[str], stamp_ns: int, frame_id: str) -> Po
         for index, name in enumerate(names)
     ]
     return compat.create_cloud(header(stamp_ns, frame_id), fields, np.asarray(points, dtype=np.float32))
-
-
-def innovation_sigma(result: LocalizationResult) -> float:
-    """Distance of the estimate (or the refused candidate) to the prior in sigma of both; NaN where there are none."""
-    estimate, prior = result.estimate or result.candidate, result.prior
-    if estimate is None or prior is None:
-        return math.nan
-    return se2.mahalanobis(
-        estimate.pose, prior.pose, prior.covariance + estimate.covariance, use_yaw=prior.yaw_known
-    )
 
 
 def refused(result: LocalizationResult, fault: str) -> LocalizationResult:

@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from cvloc_ros.config import Config
 from cvloc_ros.ros.health import Snapshot
-from cvloc_ros.ros.status import without_secrets
+from cvloc_ros.status_fields import without_secrets
 from cvloc_ros.types import LocalizationResult, PoseEstimate, Status, TileState
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR

@@ -24,6 +24,7 @@ from cvloc_ros.ros.health import Health
 from cvloc_ros.ros.status import Circumstances, status_message
 from cvloc_ros.ros.tf import TfOutput
 from cvloc_ros.session import Session
+from cvloc_ros.status_fields import innovation
 from cvloc_ros.types import F64, NOT_ATTEMPTED, LocalizationResult, Status
 
 RELIABLE = QoSProfile(depth=10)
@@ -94,7 +95,8 @@ class Outputs:
         if result.estimate is not None:
             result = self._publish_pose(result, config)
         latency_s = (self._node.get_clock().now().nanoseconds - result.stamp_ns) * 1e-9
-        sequence = self._health.attempt(result, latency_s, convert.innovation_sigma(result))
+        found = result.estimate or result.candidate
+        sequence = self._health.attempt(result, latency_s, innovation(found, result.prior))
         if compat.LocalizationStatus is not None:
             around = Circumstances(sequence, latency_s, self._dropped())
             self._publish("~/status", status_message(result, config, around))
