@@ -1,38 +1,17 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The one configuration tree: default, unit, range, description and dynamic flag of every key.
-
-The ROS parameters, `config/cvloc.yaml`, the command-line flags and the README table are all made from it.
-Unknown keys and values out of range are errors; nothing is repaired silently.
-"""
+"""Sections of everything but the matchers."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import model_validator
 
-from cvloc_ros.errors import ConfigError
+from cvloc_ros.config.section import Section, param
 
 
-def param(default: Any, text: str, *, unit: str = "", dynamic: bool = False, **bounds: Any) -> Any:
-    """Describe one key: default, sentence, unit, whether it may change at run time, and pydantic bounds."""
-    if isinstance(default, (list, dict)):
-        bounds["default_factory"] = lambda: type(default)(default)
-    else:
-        bounds["default"] = default
-    return Field(description=text, json_schema_extra={"unit": unit, "dynamic": dynamic}, **bounds)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Frames(_Section):
+class Frames(Section):
     """Names of the coordinate frames (REP-105)."""
 
     map: str = param("map", "Fixed frame of the published pose.", min_length=1)
@@ -40,7 +19,7 @@ class Frames(_Section):
     base: str = param("base_link", "Vehicle frame on the ground; the published pose is its pose.", min_length=1)
 
 
-class Geo(_Section):
+class Geo(Section):
     """How geographic coordinates become map metres."""
 
     projection: Literal["utm", "local_enu"] = param(
@@ -73,7 +52,7 @@ class Geo(_Section):
         return self
 
 
-class Camera(_Section):
+class Camera(Section):
     """One camera. Calibration comes from camera_info, mounting from TF, unless given here."""
 
     image_topic: str = param("image", "Image topic (relative names are remappable).")
@@ -101,7 +80,7 @@ class Camera(_Section):
         return self
 
 
-class Inputs(_Section):
+class Inputs(Section):
     """Topics of everything but the cameras, and how the inputs are joined."""
 
     fix_topic: str = param("fix", "sensor_msgs/NavSatFix; empty: no GNSS.")
@@ -122,7 +101,7 @@ class Inputs(_Section):
     history_s: float = param(60.0, "Length of the sensor history that is kept.", unit="s", ge=5, le=3600)
 
 
-class Prior(_Section):
+class Prior(Section):
     """The rough pose that bounds the search; never multiplied into the result."""
 
     source: Literal["auto", "odom_fix", "fix", "tf"] = param(
@@ -163,7 +142,7 @@ class Prior(_Section):
     )
 
 
-class Search(_Section):
+class Search(Section):
     """Size of the search window: factor times the prior's standard deviation, within limits."""
 
     sigma_factor: float = param(3.0, "Half window over the prior's standard deviation.", ge=1, le=10, dynamic=True)
@@ -183,7 +162,7 @@ class Search(_Section):
         return self
 
 
-class Tiles(_Section):
+class Tiles(Section):
     """Where the aerial imagery comes from, and its cache."""
 
     source: str = param(
@@ -209,38 +188,7 @@ class Tiles(_Section):
     prefetch_radius_m: float = param(500.0, "Radius of the prefetch service.", unit="m", gt=0, le=50000, dynamic=True)
 
 
-class Classical(_Section):
-    """The matcher without weights: bird's-eye mosaic against the patch by masked correlation."""
-
-    yaw_step_deg: float = param(1.0, "Step of the yaw search when the yaw is known.", unit="deg", ge=0.1, le=10)
-    range_m: float = param(20.0, "The ground is used up to this distance from the vehicle.", unit="m", ge=5, le=100)
-    min_area_m2: float = param(25.0, "Least ground with imagery that is compared.", unit="m²", ge=1, le=10000)
-
-
-class Matching(_Section):
-    """Which method compares the views with the patch."""
-
-    name: str = param("classical", "Method; see the registry of cvloc_ros.matching.")
-    device: Literal["auto", "cpu", "cuda"] = param("auto", "auto: CUDA where there is one; cuda: an error without it.")
-    threads: int = param(
-        1, "CPU threads of torch; more stall beside other work on few cores. 0 leaves torch's default.", ge=0, le=256
-    )
-    keyframes: int = param(5, "Views of this many places, the current one included, are matched together.", ge=1, le=50)
-    keyframes_min: int = param(3, "Fewest places before an attempt is made.", ge=1, le=50)
-    keyframe_spacing_m: float = param(2.0, "A new keyframe is kept after this travelled distance.", unit="m", gt=0,
-                                      le=100)
-    keyframe_max_age_m: float = param(40.0, "Keyframes further back than this are dropped.", unit="m", gt=0, le=500)
-    classical: Classical = Field(default_factory=Classical)
-
-    @model_validator(mode="after")
-    def _check_keyframes(self) -> Matching:
-        if self.keyframes_min > self.keyframes:
-            msg = f"keyframes_min {self.keyframes_min} exceeds keyframes {self.keyframes}"
-            raise ValueError(msg)
-        return self
-
-
-class Estimation(_Section):
+class Estimation(Section):
     """From scores to a pose with an honest covariance, and the gates."""
 
     temperature: float = param(
@@ -278,7 +226,7 @@ class Estimation(_Section):
     )
 
 
-class Output(_Section):
+class Output(Section):
     """What is published, and how often."""
 
     tf_mode: Literal["none", "map_to_odom", "map_to_base_link"] = param(
@@ -295,102 +243,3 @@ class Output(_Section):
                                dynamic=True)
     debug_rate_hz: float = param(2.0, "Largest rate of the debug images.", unit="Hz", gt=0, le=30, dynamic=True)
     image_timeout_s: float = param(3.0, "No image for this long is reported.", unit="s", gt=0, le=600, dynamic=True)
-
-
-class Config(_Section):
-    """All settings of cvloc_ros."""
-
-    frames: Frames = Field(default_factory=Frames)
-    geo: Geo = Field(default_factory=Geo)
-    camera_names: Annotated[list[str], Field(min_length=1)] = param(["camera"], "Names of the cameras.")
-    cameras: dict[str, Camera] = Field(default_factory=lambda: {"camera": Camera()})
-    inputs: Inputs = Field(default_factory=Inputs)
-    prior: Prior = Field(default_factory=Prior)
-    search: Search = Field(default_factory=Search)
-    tiles: Tiles = Field(default_factory=Tiles)
-    matcher: Matching = Field(default_factory=Matching)
-    estimation: Estimation = Field(default_factory=Estimation)
-    output: Output = Field(default_factory=Output)
-    autostart: bool = param(True, "Configure and activate at start; false waits for a lifecycle manager.")
-
-    @model_validator(mode="after")
-    def _check_cameras(self) -> Config:
-        if set(self.camera_names) != set(self.cameras):
-            msg = f"camera_names {sorted(self.camera_names)} and the sections of cameras {sorted(self.cameras)} differ"
-            raise ValueError(msg)
-        return self
-
-
-def parse(tree: Mapping[str, Any]) -> Config:
-    """Validate a nested mapping.
-
-    Raises:
-        ConfigError: one line for each fault: key, value, limit, and the nearest known key for an unknown one.
-    """
-    tree = dict(tree)
-    names = tree.get("camera_names", list(tree.get("cameras", {})) or ["camera"])
-    tree["camera_names"] = names
-    tree["cameras"] = {**{name: {} for name in names}, **tree.get("cameras", {})}
-    try:
-        return Config.model_validate(tree)
-    except ValidationError as err:
-        raise ConfigError("\n".join(_explain(fault) for fault in err.errors())) from err
-
-
-def load(path: Path | str) -> Config:
-    """Read a YAML file: either the bare tree or ROS 2 form (`/**: ros__parameters:`).
-
-    Raises:
-        ConfigError: the file is missing, no YAML, or its content is refused by `parse`.
-    """
-    try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
-        msg = f"{path}: {err}"
-        raise ConfigError(msg) from err
-    if not isinstance(tree, dict):
-        msg = f"{path}: a mapping of sections is expected, found {type(tree).__name__}"
-        raise ConfigError(msg)
-    for body in tree.values():
-        if isinstance(body, dict) and "ros__parameters" in body:
-            tree = body["ros__parameters"] or {}
-            break
-    return parse(tree)
-
-
-def merge(base: Config, *overrides: Mapping[str, Any]) -> Config:
-    """Return `base` with nested overrides applied, validated again as a whole."""
-    tree = base.model_dump()
-    for override in overrides:
-        _merge_into(tree, override)
-    return parse(tree)
-
-
-def walk(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, pydantic FieldInfo) of every leaf; camera keys come as `cameras.<name>.key`."""
-    for name, info in model.model_fields.items():
-        kind = info.annotation
-        if kind == dict[str, Camera]:
-            yield from walk(Camera, f"{prefix}{name}.<name>.")
-        elif isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from walk(kind, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", info
-
-
-def _merge_into(tree: dict[str, Any], override: Mapping[str, Any]) -> None:
-    for key, value in override.items():
-        if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
-            _merge_into(tree[key], value)
-        else:
-            tree[key] = value
-
-
-def _explain(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] != "extra_forbidden":
-        return f"{key or 'configuration'} = {fault['input']!r}: {fault['msg']}" if key else str(fault["msg"])
-    known = [name.replace("<name>", str(fault["loc"][1])) if len(fault["loc"]) > 1 else name for name, _ in walk()]
-    sections = sorted({name.split(".")[0] for name in known})
-    near = difflib.get_close_matches(key, [*known, *sections], n=1)
-    return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")

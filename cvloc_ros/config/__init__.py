@@ -1,0 +1,126 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one configuration tree: default, unit, range, description and dynamic flag of every key.
+
+The ROS parameters, `config/cvloc.yaml`, the command-line flags and the README table are all made from it.
+Unknown keys and values out of range are errors; nothing is repaired silently.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from cvloc_ros.config.matching import Classical, Matching
+from cvloc_ros.config.section import Section, param
+from cvloc_ros.config.sections import Camera, Estimation, Frames, Geo, Inputs, Output, Prior, Search, Tiles
+from cvloc_ros.errors import ConfigError
+
+__all__ = [
+    "Camera", "Classical", "Config", "Estimation", "Frames", "Geo", "Inputs", "Matching", "Output", "Prior", "Search",
+    "Section", "Tiles", "load", "merge", "param", "parse", "walk",
+]  # fmt: skip
+
+
+class Config(Section):
+    """All settings of cvloc_ros."""
+
+    frames: Frames = Field(default_factory=Frames)
+    geo: Geo = Field(default_factory=Geo)
+    camera_names: Annotated[list[str], Field(min_length=1)] = param(["camera"], "Names of the cameras.")
+    cameras: dict[str, Camera] = Field(default_factory=lambda: {"camera": Camera()})
+    inputs: Inputs = Field(default_factory=Inputs)
+    prior: Prior = Field(default_factory=Prior)
+    search: Search = Field(default_factory=Search)
+    tiles: Tiles = Field(default_factory=Tiles)
+    matcher: Matching = Field(default_factory=Matching)
+    estimation: Estimation = Field(default_factory=Estimation)
+    output: Output = Field(default_factory=Output)
+    autostart: bool = param(True, "Configure and activate at start; false waits for a lifecycle manager.")
+
+    @model_validator(mode="after")
+    def _check_cameras(self) -> Config:
+        if set(self.camera_names) != set(self.cameras):
+            msg = f"camera_names {sorted(self.camera_names)} and the sections of cameras {sorted(self.cameras)} differ"
+            raise ValueError(msg)
+        return self
+
+
+def parse(tree: Mapping[str, Any]) -> Config:
+    """Validate a nested mapping.
+
+    Raises:
+        ConfigError: one line for each fault: key, value, limit, and the nearest known key for an unknown one.
+    """
+    tree = dict(tree)
+    names = tree.get("camera_names", list(tree.get("cameras", {})) or ["camera"])
+    tree["camera_names"] = names
+    tree["cameras"] = {**{name: {} for name in names}, **tree.get("cameras", {})}
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as err:
+        raise ConfigError("\n".join(_explain(fault) for fault in err.errors())) from err
+
+
+def load(path: Path | str) -> Config:
+    """Read a YAML file: either the bare tree or ROS 2 form (`/**: ros__parameters:`).
+
+    Raises:
+        ConfigError: the file is missing, no YAML, or its content is refused by `parse`.
+    """
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        msg = f"{path}: {err}"
+        raise ConfigError(msg) from err
+    if not isinstance(tree, dict):
+        msg = f"{path}: a mapping of sections is expected, found {type(tree).__name__}"
+        raise ConfigError(msg)
+    for body in tree.values():
+        if isinstance(body, dict) and "ros__parameters" in body:
+            tree = body["ros__parameters"] or {}
+            break
+    return parse(tree)
+
+
+def merge(base: Config, *overrides: Mapping[str, Any]) -> Config:
+    """Return `base` with nested overrides applied, validated again as a whole."""
+    tree = base.model_dump()
+    for override in overrides:
+        _merge_into(tree, override)
+    return parse(tree)
+
+
+def walk(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, pydantic FieldInfo) of every leaf; camera keys come as `cameras.<name>.key`."""
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if kind == dict[str, Camera]:
+            yield from walk(Camera, f"{prefix}{name}.<name>.")
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from walk(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", info
+
+
+def _merge_into(tree: dict[str, Any], override: Mapping[str, Any]) -> None:
+    for key, value in override.items():
+        if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
+            _merge_into(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def _explain(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] != "extra_forbidden":
+        return f"{key or 'configuration'} = {fault['input']!r}: {fault['msg']}" if key else str(fault["msg"])
+    known = [name.replace("<name>", str(fault["loc"][1])) if len(fault["loc"]) > 1 else name for name, _ in walk()]
+    sections = sorted({name.split(".")[0] for name in known})
+    near = difflib.get_close_matches(key, [*known, *sections], n=1)
+    return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
