@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -47,6 +48,9 @@ def demo(
     """
     from cvloc_ros.simulation.scene import Scene
 
+    if importlib.util.find_spec("rclpy") is None:
+        msg = "the demo needs rclpy, which this Python lacks; run `make demo`, or install requirements/ros-wheels.txt"
+        raise CvlocError(msg)
     scene = Scene(seed=seed, duration_s=seconds)
     drive, recording = out / "drive", out / "bag"
     _prepare(scene, drive, recording)
@@ -121,7 +125,7 @@ def _play(scene: Scene, bag: Path, recording: Path, node: Process, rate: float, 
 
 def _evaluate(parameters: Path, drive: Path, recording: Path, out: Path, node: Process) -> int:
     from cvloc_ros import config
-    from cvloc_ros.cli.live import evaluate_live
+    from cvloc_ros.evaluation.live import evaluate_live
 
     _say("evaluating\n")
     replayed = evaluate_live(config.load(parameters), drive / "bag", recording, out)

@@ -57,6 +57,10 @@ class Gallery:
         if len(self._kept) > KEPT:
             self._thin_out()
 
+    def keep(self, exhibit: Exhibit) -> None:
+        """Take over an exhibit whose picture is drawn already."""
+        self._kept.append(exhibit)
+
     def choose(self) -> list[tuple[str, Exhibit]]:
         """Return (title, exhibit with picture): best, median and worst of the published, then one of each refusal."""
         good = sorted((e for e in self._kept if e.status is Status.OK), key=_badness)

@@ -21,7 +21,7 @@ from cvloc_ros.errors import BagError
 from cvloc_ros.evaluation import attempts as attempts_module
 from cvloc_ros.evaluation import outputs
 from cvloc_ros.evaluation import truth as truth_module
-from cvloc_ros.evaluation.attempts import Attempt, Judged
+from cvloc_ros.evaluation.attempts import Attempt
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.feed import Feed
 from cvloc_ros.evaluation.gallery import Gallery
@@ -29,6 +29,7 @@ from cvloc_ros.evaluation.map_notes import is_simulated, map_notes
 from cvloc_ros.evaluation.metrics import evaluate
 from cvloc_ros.evaluation.mosaic import PatchMosaic
 from cvloc_ros.evaluation.replay import Outcome, Part, play
+from cvloc_ros.evaluation.replayed import Replayed
 from cvloc_ros.evaluation.topics import Wiring, wire
 from cvloc_ros.evaluation.truth import Trajectory
 from cvloc_ros.session import Session
@@ -55,20 +56,6 @@ class Options:
     part: Part = field(default_factory=Part)
     report: bool = True
     progress: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Replayed:
-    """All that the report is made of."""
-
-    config: Config
-    judged: list[Judged]
-    metrics: Mapping[str, Any]
-    conditions: Mapping[str, str]
-    truth: Trajectory | None
-    gnss: Trajectory | None
-    mosaic: PatchMosaic
-    gallery: Gallery
 
 
 def run(config: Config, options: Options, opener: Callable[[Config], Session] = Session.open) -> Replayed:

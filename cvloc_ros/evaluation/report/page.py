@@ -18,8 +18,8 @@ import yaml
 
 from cvloc_ros.config import Camera, Config
 from cvloc_ros.errors import ConfigError
+from cvloc_ros.evaluation.replayed import Replayed
 from cvloc_ros.evaluation.report.series import collect
-from cvloc_ros.evaluation.run import Replayed
 from cvloc_ros.status_fields import without_secrets
 
 SHOWN_FIRST = ("simulated", "map description", "attribution", "note")

@@ -17,7 +17,7 @@ import numpy as np
 from cvloc_ros.evaluation.attempts import Judged
 from cvloc_ros.evaluation.metrics import nees, pose_error
 from cvloc_ros.evaluation.mosaic import PatchMosaic
-from cvloc_ros.evaluation.run import Replayed
+from cvloc_ros.evaluation.replayed import Replayed
 from cvloc_ros.evaluation.truth import Trajectory
 from cvloc_ros.types import F64, Pose2, PoseEstimate
 

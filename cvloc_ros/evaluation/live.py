@@ -22,6 +22,7 @@ from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.feed import Feed
 from cvloc_ros.evaluation.gallery import Exhibit, Gallery, jpeg
 from cvloc_ros.evaluation.mosaic import PatchMosaic
+from cvloc_ros.evaluation.replayed import Replayed
 from cvloc_ros.evaluation.topics import wire
 from cvloc_ros.geo import se3
 from cvloc_ros.session import Session
@@ -30,7 +31,7 @@ from cvloc_ros.types import Pose2, PoseEstimate, PosePrior, SearchWindow, Status
 _AROUND_M = 45.0
 
 
-def evaluate_live(config: Config, drive: Path, recording: Path, out: Path) -> run.Replayed:
+def evaluate_live(config: Config, drive: Path, recording: Path, out: Path) -> Replayed:
     """Write metrics.json, report.html, poses.tum, truth.tum and config.yaml of a recording into `out`.
 
     Raises:
@@ -43,7 +44,7 @@ def evaluate_live(config: Config, drive: Path, recording: Path, out: Path) -> ru
         try:
             feed = Feed(session, wiring)
             images = _feed(bag, feed, wiring)
-            gallery = _LiveGallery()
+            gallery = Gallery()
             kept = _attempts(answers, session, exact, gallery)
             mosaic = _mosaic(session, kept, exact)
             gnss = attempts_module.gnss_track(feed.fixes, session, exact)
@@ -56,17 +57,9 @@ def evaluate_live(config: Config, drive: Path, recording: Path, out: Path) -> ru
             numbers["conditions"] = conditions
         finally:
             session.close()
-    replayed = run.Replayed(wiring.config, judged, numbers, conditions, exact, gnss, mosaic, gallery)
+    replayed = Replayed(wiring.config, judged, numbers, conditions, exact, gnss, mosaic, gallery)
     _write(out, replayed)
     return replayed
-
-
-class _LiveGallery(Gallery):
-    """Pictures that the node itself drew."""
-
-    def keep(self, exhibit: Exhibit) -> None:
-        """Take over a picture."""
-        self._kept.append(exhibit)
 
 
 def _run(kept: list[Attempt]) -> dict[str, Any]:
@@ -92,7 +85,7 @@ def _feed(bag: Bag, feed: Feed, wiring: Any) -> int:
 
 
 def _attempts(
-    answers: Bag, session: Session, exact: truth.Trajectory | None, gallery: _LiveGallery
+    answers: Bag, session: Session, exact: truth.Trajectory | None, gallery: Gallery
 ) -> list[Attempt]:
     poses, pictures, kept = {}, {}, list[Attempt]()
     for item in answers.messages():
@@ -197,7 +190,7 @@ def _pixels(message: Any) -> Any:
     return np.asarray(message.data, dtype=np.uint8).reshape(message.height, message.step // 3, 3)[:, : message.width]
 
 
-def _write(out: Path, replayed: run.Replayed) -> None:
+def _write(out: Path, replayed: Replayed) -> None:
     from cvloc_ros.evaluation.report.page import write_report
 
     attempts = [item.attempt for item in replayed.judged]
