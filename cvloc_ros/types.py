@@ -120,6 +120,9 @@ class GroundView:
     T_ref_base: Pose2 = field(default_factory=lambda: Pose2(0.0, 0.0, 0.0))
     valid: Mask | None = None
     """(H, W), False where the vehicle itself or dirt is seen; None means all is usable."""
+    depth: F32 | None = None
+    """(H, W) m, measured depth of each pixel, 0 or NaN where unknown: along the optical axis (REP 118) for pinhole
+    images, along the ray for all others; None means none was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +275,10 @@ class AerialCode:
 class Correspondences:
     """Matched points: `ground` (N, 2) m in base, `aerial` (N, 2) m in map, `weights` (N,), `uv` (N, 2) px.
 
-    `view` (N,) is the index of the view that each ground pixel belongs to.
+    `view` (N,) is the index of the view that each ground pixel belongs to. Matches within `inlier_m` of a pose agree
+    with it (infinity: all do). `scale` is the factor that the method found for depth without a sure scale and has
+    applied to `ground`; None where the points are metric. `height_m` (N,) is the height above the ground that a method
+    has selected for each match, where it selects one.
     """
 
     ground: F64
@@ -280,6 +286,9 @@ class Correspondences:
     weights: F64
     uv: F64
     view: NDArray[np.int64]
+    inlier_m: float = 1.0
+    scale: float | None = None
+    height_m: F64 | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
