@@ -9,10 +9,9 @@ import json
 import os
 import platform
 import resource
+import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timezone
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,11 @@ def main(names: list[str]) -> int:
     rows: list[dict[str, Any]] = []
     for name in tqdm(names or known, desc="benchmarks", unit="suite"):
         # A process for each: threads, caches and memory of one must not change another.
-        with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            rows += process.submit(_suite, name).result()
+        done = subprocess.run(
+            [sys.executable, "-c", f"import benchmarks.__main__ as b; b.suite({name!r})"],
+            check=True, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        rows += json.loads(done.stdout.splitlines()[-1])
     facts = {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "version": cvloc_ros.__version__,
@@ -50,11 +52,13 @@ def main(names: list[str]) -> int:
     return 0
 
 
-def _suite(name: str) -> list[dict[str, Any]]:
+def suite(name: str) -> None:
+    """Run one benchmark in this process; its rows are the last line of the output, as JSON."""
     rows: list[dict[str, Any]] = importlib.import_module(f"benchmarks.bench_{name}").run()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     note = "largest resident size of this suite's process, libraries included"
-    return [*rows, {"name": f"{name}: memory", "unit": "MB", "p50": peak_mb, "p95": peak_mb, "n": 1, "note": note}]
+    rows.append({"name": f"{name}: memory", "unit": "MB", "p50": peak_mb, "p95": peak_mb, "n": 1, "note": note})
+    sys.stdout.write("\n" + json.dumps(rows) + "\n")
 
 
 def _table(facts: dict[str, Any], rows: list[dict[str, Any]]) -> str:

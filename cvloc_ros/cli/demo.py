@@ -25,7 +25,6 @@ EXIT_FAILED = 1
 _START_S = 60.0
 _PARAMETERS = "node.yaml"
 _PICTURES_HZ = 0.5
-_LATENCY_S = 3.0
 
 
 def demo(
@@ -91,8 +90,6 @@ def _parameters(scene: Scene, drive: Path, out: Path, threads: int) -> Path:
     tree = writer.node_parameters(scene, drive)
     parameters = tree["/**"]["ros__parameters"]
     parameters["matcher"] = {"threads": threads}
-    # The first search looks in every direction; on a slow machine it is late but right.
-    parameters["estimation"] = {"max_latency_s": _LATENCY_S}
     parameters["output"] = {"tf_mode": "map_to_odom", "debug_rate_hz": _PICTURES_HZ}
     path = out / _PARAMETERS
     path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
