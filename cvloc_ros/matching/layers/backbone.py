@@ -1,0 +1,96 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where tokens come from: a frozen DINOv2, or a small convolutional network that is trained with the matcher."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cvloc_ros.matching.layers import dinov2
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module):
+    """Maps images (B, 3, H, W) in 0..1 to tokens (B, `channels`, H // `patch`, W // `patch`), float32."""
+
+    channels: int
+    patch: int
+
+
+class FrozenBackbone(Backbone):
+    """A pre-trained network that is never trained, in half precision where the machine is fast at it.
+
+    Its weights are kept out of `state_dict` and `parameters` of the matcher.
+    """
+
+    def __init__(self, network: dinov2.DinoV2, *, normalise: bool = False, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.channels, self.patch = network.channels, network.patch
+        self.normalise = normalise
+        self._held = [network.eval().requires_grad_(requires_grad=False).to(dtype)]  # a list hides it from nn.Module
+
+    @property
+    def network(self) -> dinov2.DinoV2:
+        """The network itself."""
+        return self._held[0]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Compute tokens without a gradient."""
+        parameter = self.network.cls_token
+        if parameter.device != image.device:
+            self.network.to(image.device)
+        if self.normalise:
+            mean, std = (image.new_tensor(values)[:, None, None] for values in (_MEAN, _STD))
+            image = (image - mean) / std
+        with torch.no_grad():
+            tokens: Tensor = self.network(image.to(parameter.dtype)).float()
+        return tokens
+
+
+class ConvBackbone(Backbone):
+    """Small convolutional network, trained from scratch: for tests and machines without the large weights."""
+
+    def __init__(self, channels: int = 64, patch: int = 8) -> None:
+        super().__init__()
+        self.channels, self.patch = channels, patch
+        steps = patch.bit_length() - 1
+        if patch != 1 << steps or patch < 2 or channels % 8:
+            msg = f"patch {patch} must be a power of two from 2 on, channels {channels} a multiple of 8"
+            raise ValueError(msg)
+        widths = [3, *(max(8, channels >> (steps - 1 - step)) for step in range(steps))]
+        self.convs = nn.ModuleList(
+            [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths)]
+        )
+        self.norms = nn.ModuleList([nn.GroupNorm(8, width) for width in widths[1:]])
+        self.last = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Compute tokens."""
+        rows, cols = image.shape[2] // self.patch, image.shape[3] // self.patch
+        x = image[:, :, : rows * self.patch, : cols * self.patch] - 0.5
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = functional.gelu(norm(conv(x)))
+        tokens: Tensor = self.last(x)
+        return tokens
+
+
+def create(name: str, path: Path | str, device: torch.device, *, normalise: bool = False) -> Backbone:
+    """Make the backbone of this name on a device: `conv`, or a DINOv2 with the weights at `path`.
+
+    Raises:
+        ModelError: the name is unknown, or the weights cannot be used.
+    """
+    if name == "conv":
+        return ConvBackbone().to(device)
+    return FrozenBackbone(dinov2.load(name, path).to(device), normalise=normalise, dtype=fast_dtype(device))
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """Precision for frozen networks: half on CUDA devices, single on CPUs."""
+    return torch.float16 if device.type == "cuda" else torch.float32
