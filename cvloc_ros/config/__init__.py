@@ -16,14 +16,15 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from cvloc_ros.config.loc2 import Depth, Loc2
 from cvloc_ros.config.matching import Classical, Matching
 from cvloc_ros.config.section import Section, param
 from cvloc_ros.config.sections import Camera, Estimation, Frames, Geo, Inputs, Output, Prior, Search, Tiles
 from cvloc_ros.errors import ConfigError
 
 __all__ = [
-    "Camera", "Classical", "Config", "Estimation", "Frames", "Geo", "Inputs", "Matching", "Output", "Prior", "Search",
-    "Section", "Tiles", "load", "merge", "param", "parse", "walk",
+    "Camera", "Classical", "Config", "Depth", "Estimation", "Frames", "Geo", "Inputs", "Loc2", "Matching", "Output",
+    "Prior", "Search", "Section", "Tiles", "load", "merge", "param", "parse", "walk",
 ]  # fmt: skip
 
 
