@@ -49,6 +49,7 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], facts: Mappin
         ModelError: the file cannot be written, or the package safetensors is missing.
     """
     try:
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
     except ImportError as err:
         raise ModelError(_no_safetensors(Path(path))) from err
@@ -56,7 +57,7 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], facts: Mappin
     try:
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, part, dict(facts or {}))
         part.replace(path)
-    except OSError as err:
+    except (OSError, SafetensorError) as err:
         msg = f"{path} cannot be written: {err}"
         raise ModelError(msg) from err
 

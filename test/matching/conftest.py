@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -79,3 +83,20 @@ def view() -> Callable[..., GroundView]:
 @pytest.fixture
 def overhead(world: World) -> Callable[[dict[int, Pose2]], Overhead]:
     return lambda poses: Overhead(world, poses)
+
+
+@pytest.fixture(scope="session")
+def formula() -> ModuleType:
+    """Weights and inputs that any program can make (formula.py)."""
+    spec = importlib.util.spec_from_file_location("formula", Path(__file__).with_name("formula.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def parity(formula: ModuleType, shared_data: Callable[[str], Path]) -> Callable[[str], Any]:
+    """Numbers recorded from the original programs; skips where they are absent."""
+    return lambda name: formula.Recorded(shared_data(f"parity/{name}.npz"))

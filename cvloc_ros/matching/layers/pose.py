@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cvloc_ros.matching.layers.sampling import Matches, draw_many, matches_at
+from cvloc_ros.matching.layers.sampling import Matches, draw_distinct, draw_many, matches_at
 
 _TINY = 1e-16
 
@@ -190,8 +190,8 @@ def _try(
 def draw_triples(weight: Tensor, trials: int, generator: torch.Generator | None = None) -> Tensor:
     """Draw three different positions (..., trials, 3) of matches (..., N), chances proportional to their weight.
 
-    Eight are drawn with replacement and the first three different ones kept; where there are none, a repeated
-    position makes the hypothesis degenerate, and it is passed over.
+    Eight are drawn with replacement and the first three different ones kept; where there are none (few matches carry
+    nearly all weight) the slower race goes on from them.
     """
     total = torch.cumsum(weight, -1, dtype=torch.float64)
     shape = (*weight.shape[:-1], trials * 8)
@@ -202,6 +202,11 @@ def draw_triples(weight: Tensor, trials: int, generator: torch.Generator | None 
     again = ((drawn[..., :, None] == drawn[..., None, :]) & earlier).any(-1)
     order = torch.sort(again.to(torch.uint8), dim=-1, stable=True).indices[..., :3]
     triples: Tensor = drawn.gather(-1, order)
+    short = ((~again).sum(-1) < 3).nonzero()
+    for rows in (short[i : i + 256] for i in range(0, len(short), 256)):
+        where = tuple(rows.T)
+        given = weight[where[:-1]].expand(len(rows), -1)
+        triples[where] = draw_distinct(given, 3, generator, drawn[where])
     return triples
 
 
@@ -222,12 +227,14 @@ def soft_count(hypotheses: Alignment, source: Tensor, target: Tensor, threshold_
 
 
 def refine(start: Alignment, source: Tensor, target: Tensor, settings: RansacSettings) -> tuple[Alignment, Tensor]:
-    """Refit to the matches within `inlier_m` while their number grows, item by item; also return them (B, N)."""
+    """Refit to the matches within `inlier_m` while their number grows, item by item.
+
+    Also return which are within it of the final pose (B, N).
+    """
     count = torch.full_like(start.scale, 3.0)
     alignment = start
-    inliers = torch.zeros_like(source[..., 0], dtype=torch.bool)
+    near = _near(start, source, target, settings.inlier_m)
     for _ in range(settings.refinements):
-        near = torch.linalg.vector_norm(alignment.apply(source) - target, dim=-1) <= settings.inlier_m
         number = near.sum(-1).to(count)
         better = (number > count) & alignment.ok
         if not bool(better.any()):
@@ -236,8 +243,13 @@ def refine(start: Alignment, source: Tensor, target: Tensor, settings: RansacSet
         better = better & fitted.ok
         alignment = fitted.where(better, alignment)
         count = torch.where(better, number, count)
-        inliers = torch.where(better[:, None], near, inliers)
-    return alignment, inliers
+        near = _near(alignment, source, target, settings.inlier_m)
+    return alignment, near
+
+
+def _near(alignment: Alignment, source: Tensor, target: Tensor, limit_m: float) -> Tensor:
+    distance: Tensor = torch.linalg.vector_norm(alignment.apply(source) - target, dim=-1)
+    return (distance <= limit_m) & alignment.ok[..., None]
 
 
 def _moved(hypotheses: Alignment, source: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,20 +34,27 @@ def matches_at(probability: Tensor, index: Tensor) -> Matches:
     return Matches(index // cols, index % cols, probability.flatten(1).gather(1, index))
 
 
-def draw_distinct(weight: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
+def draw_distinct(
+    weight: Tensor, count: int, generator: torch.Generator | None = None, start: Tensor | None = None
+) -> Tensor:
     """Draw indices (B, count) without replacement, chances proportional to weight (B, M): an exponential race.
 
-    Unlike `torch.multinomial` it takes any M and weights of which fewer than `count` are positive.
+    Unlike `torch.multinomial` it takes any M and weights of which fewer than `count` are positive. Draws that were
+    made already, in `start` (B, K) with repetitions, come first.
     """
     arrival = torch.empty_like(weight).exponential_(generator=generator)
-    return torch.topk(weight / arrival.clamp_min(torch.finfo(weight.dtype).tiny), count, dim=1).indices
+    pace = weight / arrival.clamp_min(torch.finfo(weight.dtype).tiny)
+    if start is not None:
+        first = torch.finfo(weight.dtype).max * torch.linspace(1.0, 0.5, start.shape[1], device=weight.device)
+        pace = pace.scatter_reduce(1, start, first.to(weight).expand(start.shape), "amax")
+    return torch.topk(pace, count, dim=1).indices
 
 
 def draw_many(weight: Tensor, sets: int, count: int, generator: torch.Generator | None = None) -> Tensor:
     """Draw (B, sets, count): several independent sets, each without replacement, as `draw_distinct` but cheaper.
 
     Drawing with replacement and dropping what was drawn before has the same distribution. Where twice the count holds
-    too few different indices (a few pairs carry nearly all weight), the set is drawn by the race.
+    too few different indices (a few pairs carry nearly all weight), the race fills the set.
     """
     batch = weight.shape[0]
     total = torch.cumsum(weight, 1, dtype=torch.float64)
@@ -59,7 +66,7 @@ def draw_many(weight: Tensor, sets: int, count: int, generator: torch.Generator 
     result = drawn.gather(2, order)
     short = fresh.sum(2) < count
     for item, which in short.nonzero().tolist():
-        result[item, which] = draw_distinct(weight[item : item + 1], count, generator)[0]
+        result[item, which] = draw_distinct(weight[item][None], count, generator, drawn[item, which][None])[0]
     return result
 
 

@@ -1,0 +1,170 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""DINOv2: recorded numbers, both key schemes, position embedding, faults that are named."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cvloc_ros.errors import ModelError
+from cvloc_ros.matching import weights
+from cvloc_ros.matching.layers import backbone, dinov2
+
+IMAGES = {"kitti_grd": (364, 1232), "kitti_sat": (504, 504), "vigor_grd": (714, 1428), "vigor_sat": (630, 630)}
+
+
+def make(formula, name):
+    model = dinov2.create(name).eval()
+    model.load_state_dict(formula.weights({key: value.shape for key, value in model.state_dict().items()}))
+    return model
+
+
+@pytest.fixture(scope="module")
+def small(formula):
+    return make(formula, "vits14")
+
+
+@pytest.mark.parametrize("case", ["kitti_grd", "vigor_sat", "square518"])
+def test_numbers_of_the_original(case, small, formula, parity):
+    recorded = parity("dinov2_vits14")
+    image = formula.image(f"image/{case}", *IMAGES.get(case, (518, 518)))
+    rows, cols = image.shape[2] // 14, image.shape[3] // 14
+    with torch.no_grad():
+        recorded.agree(f"{case}/pos_embed", small.positions(rows, cols), 1e-6, 1e-6)
+        recorded.agree(f"{case}/tokens_in", small.tokens_in(image), 1e-4, 1e-5)
+        tokens = small(image).flatten(2).transpose(1, 2)
+    recorded.agree(f"{case}/x_norm_patchtokens", tokens, 3e-4, 5e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["kitti_grd", "kitti_sat", "vigor_sat"])
+def test_numbers_of_the_original_large(case, formula, parity):
+    recorded = parity("dinov2_vitl14")
+    model = make(formula, "vitl14")
+    with torch.no_grad():
+        tokens = model(formula.image(f"image/{case}", *IMAGES[case])).flatten(2).transpose(1, 2)
+    recorded.agree(f"{case}/x_norm_patchtokens", tokens, 3e-4, 5e-5)
+
+
+@pytest.mark.parametrize("name", ["dinov2_vits14", "dinov2_vitl14", "fg2_kitti"])
+def test_formula_weights_are_those_that_were_used(name, formula, parity):
+    recorded = parity("weights_fingerprint")
+    for row, key in enumerate(recorded[f"{name}/keys"]):
+        if name.endswith("vitl14") and row % 9:
+            continue  # every ninth is proof enough of one formula
+        shape = tuple(size for size in recorded[f"{name}/shapes"][row].tolist() if size >= 0)
+        value = formula.weight(str(key), shape).flatten()
+        assert float(value[0]) == recorded[f"{name}/first"][row], key
+        assert float(value[-1]) == recorded[f"{name}/last"][row], key
+
+
+def test_keys_and_shapes_are_those_of_the_original(small, parity):
+    recorded = parity("weights_fingerprint")
+    shapes = [tuple(s for s in row if s >= 0) for row in recorded["dinov2_vits14/shapes"].tolist()]
+    expected = dict(zip(map(str, recorded["dinov2_vits14/keys"]), shapes, strict=True))
+    assert {key: tuple(value.shape) for key, value in small.state_dict().items()} == expected
+
+
+def test_parameters_of_the_published_size():
+    with torch.device("meta"):
+        assert sum(value.numel() for value in dinov2.create("vitl14").parameters()) == 304_368_640
+
+
+def test_golden_numbers(small, formula):
+    with torch.no_grad():
+        tokens = small(formula.image("golden", 42, 70))
+    expected = torch.tensor(GOLDEN)
+    torch.testing.assert_close(tokens[0, :4, 1, 2], expected, atol=1e-4, rtol=0)
+
+
+GOLDEN = [1.26437, 0.4955, -1.07114, -0.03272]
+
+
+def hugging_face(tensors):
+    """Rename as the other published form of the same weights."""
+    renamed = {}
+    for key, value in tensors.items():
+        if ".attn.qkv." in key:
+            for part, piece in zip(("query", "key", "value"), value.chunk(3), strict=True):
+                name = key.replace("blocks.", "encoder.layer.").replace(".attn.qkv.", f".attention.attention.{part}.")
+                renamed[name] = piece
+            continue
+        name = key.replace("blocks.", "encoder.layer.").replace(".attn.proj.", ".attention.output.dense.")
+        name = name.replace(".ls1.gamma", ".layer_scale1.lambda1").replace(".ls2.gamma", ".layer_scale2.lambda1")
+        if not name.startswith("encoder."):
+            name = name.replace("norm.", "layernorm.").replace("pos_embed", "position_embeddings")
+            name = name.replace("patch_embed.proj", "patch_embeddings.projection")
+            name = name if name.startswith("layernorm") else f"embeddings.{name}"
+        renamed[name] = value
+    return renamed
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize("name", ["vits14", "vits14_reg"])
+def test_weights_in_both_key_schemes(name, suffix, formula, tmp_path):
+    model = make(formula, name)
+    state = model.state_dict()
+    for scheme, tensors in (("original", dict(state)), ("other", hugging_face(state))):
+        path = tmp_path / f"{scheme}{suffix}"
+        if suffix == ".pth":
+            torch.save(tensors, path)
+        else:
+            weights.write_tensors(path, tensors)
+        loaded = dinov2.load(name, path).state_dict()
+        assert all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
+def test_a_missing_and_a_wrong_key_are_named(small, tmp_path):
+    state = dict(small.state_dict())
+    del state["blocks.3.mlp.fc1.bias"]
+    torch.save(state, tmp_path / "short.pth")
+    with pytest.raises(ModelError, match=r"missing: blocks\.3\.mlp\.fc1\.bias"):
+        dinov2.load("vits14", tmp_path / "short.pth")
+    torch.save({**small.state_dict(), "norm.weight": torch.ones(5)}, tmp_path / "wrong.pth")
+    with pytest.raises(ModelError, match=r"norm\.weight is \(5,\), \(384,\) is required"):
+        dinov2.load("vits14", tmp_path / "wrong.pth")
+    other = hugging_face(small.state_dict())
+    del other["encoder.layer.2.attention.attention.key.weight"]
+    torch.save(other, tmp_path / "other.pth")
+    with pytest.raises(ModelError, match=r"missing: blocks\.2\.attn\.qkv\.weight"):
+        dinov2.load("vits14", tmp_path / "other.pth")
+    with pytest.raises(ModelError, match="vits15"):
+        dinov2.create("vits15")
+
+
+def test_registers_take_part_and_are_dropped(formula):
+    model = make(formula, "vits14_reg")
+    image = formula.image("golden", 42, 70)
+    with torch.no_grad():
+        assert model.tokens_in(image).shape == (1, 1 + 4 + 15, 384)
+        before = model(image)
+        model.register_tokens += formula.normal("registers", (1, 4, 384))
+        assert before.shape == (1, 384, 3, 5)
+        assert float((model(image) - before).abs().max()) > 1e-3
+
+
+def test_what_exceeds_whole_patches_is_cut_off(small, formula):
+    image = formula.image("golden", 50, 80)
+    with torch.no_grad():
+        torch.testing.assert_close(small(image), small(image[:, :, :42, :70]))
+
+
+def test_frozen_backbone_is_no_part_of_the_matcher(small):
+    frozen = backbone.FrozenBackbone(small)
+    assert not frozen.state_dict()
+    assert not list(frozen.parameters())
+    assert not frozen(torch.rand(1, 3, 28, 28, requires_grad=True)).requires_grad
+    plain = frozen(torch.full((1, 3, 28, 28), 0.5))
+    normal = backbone.FrozenBackbone(small, normalise=True)(torch.full((1, 3, 28, 28), 0.5))
+    assert float((plain - normal).abs().max()) > 1e-2
+
+
+def test_small_backbone_learns():
+    net = backbone.ConvBackbone(16, patch=4)
+    tokens = net(torch.rand(2, 3, 33, 20))
+    assert tokens.shape == (2, 16, 8, 5)
+    tokens.square().sum().backward()
+    assert all(value.grad is not None and bool(value.grad.abs().sum() > 0) for value in net.parameters())
+    with pytest.raises(ValueError, match="power of two"):
+        backbone.ConvBackbone(16, patch=14)
