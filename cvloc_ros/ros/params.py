@@ -23,6 +23,7 @@ TYPES = {
     "float": Parameter.Type.DOUBLE,
     "str": Parameter.Type.STRING,
     "list[float]": Parameter.Type.DOUBLE_ARRAY,
+    "list[int]": Parameter.Type.INTEGER_ARRAY,
     "list[str]": Parameter.Type.STRING_ARRAY,
 }
 FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
@@ -173,4 +174,6 @@ def _plain(value: Any, kind: str) -> Any:
         return float(value)
     if kind == "list[float]":
         return [float(item) for item in value or ()]
+    if kind == "list[int]":
+        return [int(item) for item in value or ()]
     return list(value or ()) if kind == "list[str]" else value

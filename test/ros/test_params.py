@@ -14,7 +14,7 @@ from rig import stamp_now, wait_for
 
 from cvloc_ros import config, reference
 from cvloc_ros.errors import ConfigError
-from cvloc_ros.ros.params import Parameters
+from cvloc_ros.ros.params import TYPES, Parameters
 
 SHIPPED = Path(__file__).parents[2] / "config" / "cvloc.yaml"
 
@@ -56,6 +56,15 @@ def test_every_key_is_declared_with_description_and_range(declared):
 def test_empty_lists_keep_their_type(declared):
     parameter = declared().node.get_parameter("geo.datum")
     assert (parameter.type_, list(parameter.value)) == (Parameter.Type.DOUBLE_ARRAY, [])
+
+
+def test_list_of_integers_is_taken(declared):
+    made = declared(matcher__loc2__ground_size=[322, 1232])
+    assert made.current.matcher.loc2.ground_size == [322, 1232]
+
+
+def test_every_kind_of_key_has_a_type_of_parameter():
+    assert {key.kind for key in reference.parameters()} <= set(TYPES)
 
 
 def test_cameras_follow_their_names(declared):
