@@ -33,8 +33,8 @@ class Loc2(Section):
     weights: str = param("", "File of the matcher's weights; `cvloc weights convert loc2` makes it of a published one.")
     backbone: str = param("vitl14", "Network that makes tokens: conv, vits14, vitb14, vitl14, or one of these + _reg.")
     backbone_weights: str = param("", "File or folder with the backbone's weights (not for conv).")
-    geometry: Literal["mended", "published"] = param(
-        "mended", "published: grids with their ends included, as the published weights were trained."
+    geometry: Literal["auto", "mended", "published"] = param(
+        "auto", "auto: as the weights say. published: grids with their ends included. mended: centres of the cells."
     )
     heading: Literal["any", "up", "right"] = param(
         "any", "Heading in the aerial image that the model was trained for. any: unknown. up: VIGOR with known "

@@ -15,7 +15,10 @@ from cvloc_ros.types import GroundProjector, Matcher
 if TYPE_CHECKING:
     import torch
 
-MATCHERS = {"classical": "cvloc_ros.matching.classical:ClassicalMatcher"}
+MATCHERS = {
+    "classical": "cvloc_ros.matching.classical:ClassicalMatcher",
+    "loc2": "cvloc_ros.matching.loc2.matcher:Loc2Matcher",
+}
 """Name to `module:class`; the class is called with (config, device, project_ground)."""
 
 

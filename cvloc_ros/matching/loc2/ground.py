@@ -1,0 +1,146 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The ground half of Loc²: descriptors of the tokens of a view, and where each token lies for one unit of scale."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional
+
+from cvloc_ros.config import Depth, Loc2
+from cvloc_ros.errors import ImageError
+from cvloc_ros.matching.depth.depth_map import DepthProvider
+from cvloc_ros.matching.loc2 import lifting
+from cvloc_ros.types import F64, U8, GroundView, Mask
+
+_KEPT = 16
+_COLUMNS = {"equirectangular": 1428}
+_COLUMNS_ELSE = 1232
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroundHalf:
+    """Of N tokens: descriptors (D, N), which may match (N,), pixels (N, 2), displacements from the camera (N, 2).
+
+    Displacements are in axes of base at the view's own stamp, `camera_xy` (2,) is the camera's place there. `metric`:
+    displacements are metres; otherwise up to a factor.
+    """
+
+    descriptors: torch.Tensor
+    valid: torch.Tensor
+    uv: F64
+    displacement: F64
+    camera_xy: F64
+    metric: bool
+
+
+class GroundEncoder:
+    """Turns views into ground halves; those of recent views are kept, as keyframes come again and again."""
+
+    def __init__(
+        self,
+        describe: Callable[[torch.Tensor], torch.Tensor],
+        depth: DepthProvider,
+        settings: tuple[Loc2, Depth],
+        device: torch.device,
+        *,
+        patch_px: int,
+        published: bool,
+    ) -> None:
+        """Take what describes an image (1, 3, H, W) in 0..1, the depth, and the size of the backbone's patches."""
+        self._describe, self._depth = describe, depth
+        self._loc2, self._limits = settings
+        self._device, self._patch_px, self._published = device, patch_px, published
+        cuda: Any = torch.cuda
+        self._side: Any = cuda.Stream(device) if device.type == "cuda" else None
+        self._kept: OrderedDict[tuple[str, int], tuple[GroundView, GroundHalf]] = OrderedDict()
+
+    def __call__(self, view: GroundView) -> GroundHalf:
+        """Return the half of a view.
+
+        Raises:
+            ImageError: the image does not fit its camera, or its depth is missing.
+        """
+        key = (view.camera_name, view.stamp_ns)
+        kept = self._kept.get(key)
+        if kept is None or not _same(kept[0], view):
+            kept = self._kept[key] = (view, self._encode(view))
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return kept[1]
+
+    def size_px(self, view: GroundView) -> tuple[int, int]:
+        """Rows and columns of the image that the backbone is given, whole patches."""
+        if self._loc2.ground_size:
+            rows, cols = self._loc2.ground_size
+        else:
+            cols = _COLUMNS.get(view.camera.kind, _COLUMNS_ELSE)
+            rows = round(cols * view.camera.height / view.camera.width)
+        step = self._patch_px
+        return max(rows // step, 1) * step, max(cols // step, 1) * step
+
+    def _encode(self, view: GroundView) -> GroundHalf:
+        _check(view)
+        size = self.size_px(view)
+        rows, cols = size[0] // self._patch_px, size[1] // self._patch_px
+        # Networks know pictures the right way up; a camera mounted upside down is turned, and its tokens with it.
+        turned = bool(view.T_base_camera[2, 1] > 0)
+        with torch.inference_mode():
+            described = self._describe(to_image(view.rgb[::-1, ::-1] if turned else view.rgb, size, self._device))[0]
+        with torch.cuda.stream(self._side) if self._side is not None else nullcontext():
+            depth = self._depth(view)
+        uv = lifting.token_pixels(view.camera, rows, cols, published=self._published)
+        rays = lifting.token_rays(view, uv, depth.along)
+        metres, near = lifting.token_depth(depth, rows, cols, self._limits.max_m, published=self._published)
+        valid = near & np.isfinite(rays).all(axis=1) & _usable(view, rows, cols)
+        displacement = np.where(valid[:, None], rays[:, :2] * metres[:, None], 0.0)
+        if turned:
+            uv, displacement, valid = uv[::-1], displacement[::-1], valid[::-1]
+        return GroundHalf(
+            described,
+            torch.from_numpy(np.ascontiguousarray(valid)).to(self._device),
+            uv,
+            displacement,
+            view.T_base_camera[:2, 3].astype(np.float64),
+            depth.metric,
+        )
+
+
+def to_image(rgb: U8, size: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """Turn RGB (H, W, 3) u8 into (1, 3, *size) in 0..1, bilinear with antialias as image libraries resize."""
+    image = torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(2, 0, 1)[None].float() / 255
+    if image.shape[2:] == size:
+        return image
+    return functional.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+
+
+def _usable(view: GroundView, rows: int, cols: int) -> Mask:
+    """Tokens of which at least half may be used."""
+    if view.valid is None:
+        return np.ones(rows * cols, bool)
+    share = cv2.resize(view.valid.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(share.ravel() >= 0.5)
+
+
+def _check(view: GroundView) -> None:
+    wanted = (view.camera.height, view.camera.width, 3)
+    if view.rgb.shape != wanted or view.rgb.dtype != np.uint8:
+        msg = (
+            f"image of camera {view.camera_name} is {view.rgb.shape} of {view.rgb.dtype}; its calibration is for "
+            f"{wanted} of uint8: give RGB of that size"
+        )
+        raise ImageError(msg)
+
+
+def _same(kept: GroundView, view: GroundView) -> bool:
+    same = kept.rgb is view.rgb and kept.depth is view.depth and kept.valid is view.valid and kept.camera is view.camera
+    return same and np.array_equal(kept.T_base_camera, view.T_base_camera)
