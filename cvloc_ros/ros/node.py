@@ -66,6 +66,8 @@ class CvlocNode(LifecycleNode):
         self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=Clock(clock_type=STEADY))
         back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1_000_000), on_clock_change=False)
         self._jump_handle = self.get_clock().create_jump_callback(back, post_callback=self._on_time_jump)
+        self._change_state = self._service_change_state.callback
+        self._service_change_state.callback = self._on_change_state
 
     # --- lifecycle
 
@@ -96,6 +98,16 @@ class CvlocNode(LifecycleNode):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything after a fault in a transition, so that configure can be tried again."""
         return self._transition("error handling", self.release, lambda: super(CvlocNode, self).on_error(state))
+
+    def _on_change_state(self, request: Any, response: Any) -> Any:
+        """Refuse a transition that the state does not have; rclpy would end the process."""
+        try:
+            return self._change_state(request, response)
+        except RuntimeError as err:
+            state = self._state_machine.current_state[1]
+            self.get_logger().error(f"transition {request.transition.id} is refused in state {state}: {err}")
+            response.success = False
+            return response
 
     def release(self) -> None:
         """Stop the worker and free everything; harmless when there is nothing to free."""

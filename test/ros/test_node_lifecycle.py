@@ -132,6 +132,19 @@ def test_transitions_by_service(rig):
     assert future.result().current_state.label == "active"
 
 
+def test_transition_that_the_state_lacks_is_refused_and_the_node_lives(rig):
+    made = rig()
+    change = made.vehicle.create_client(ChangeState, "cvloc/change_state")
+    assert change.wait_for_service(10.0)
+    answers = []
+    for transition in (Transition.TRANSITION_CLEANUP, 99, Transition.TRANSITION_DEACTIVATE):
+        future = change.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        wait_for(future.done)
+        answers.append(future.result().success)
+    assert answers == [False, False, True]
+    assert label(made) == "inactive"
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_deactivate_waits_for_the_attempt_under_way(rig, busy):
     made = rig()
