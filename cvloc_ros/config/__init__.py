@@ -59,9 +59,11 @@ def parse(tree: Mapping[str, Any]) -> Config:
         ConfigError: one line for each fault: key, value, limit, and the nearest known key for an unknown one.
     """
     tree = dict(tree)
-    names = tree.get("camera_names", list(tree.get("cameras", {})) or ["camera"])
-    tree["camera_names"] = names
-    tree["cameras"] = {**{name: {} for name in names}, **tree.get("cameras", {})}
+    cameras = tree.get("cameras") or {}
+    if isinstance(cameras, Mapping):
+        names = tree.setdefault("camera_names", list(cameras) or ["camera"])
+        named = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+        tree["cameras"] = {**{name: {} for name in named}, **cameras}
     try:
         return Config.model_validate(tree)
     except ValidationError as err:
@@ -94,6 +96,9 @@ def merge(base: Config, *overrides: Mapping[str, Any]) -> Config:
     tree = base.model_dump()
     for override in overrides:
         _merge_into(tree, override)
+        if isinstance(names := override.get("camera_names"), list):  # sections of cameras no longer named go
+            kept = [*names, *override.get("cameras", {})]
+            tree["cameras"] = {name: section for name, section in tree["cameras"].items() if name in kept}
     return parse(tree)
 
 
@@ -119,6 +124,9 @@ def _merge_into(tree: dict[str, Any], override: Mapping[str, Any]) -> None:
 
 def _explain(fault: Any) -> str:
     key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "value_error":  # of a whole section: the text names the keys and their values
+        text = str(fault["msg"]).removeprefix("Value error, ")
+        return f"{key}: {text}" if key else text
     if fault["type"] != "extra_forbidden":
         return f"{key or 'configuration'} = {fault['input']!r}: {fault['msg']}" if key else str(fault["msg"])
     known = [name.replace("<name>", str(fault["loc"][1])) if len(fault["loc"]) > 1 else name for name, _ in walk()]

@@ -157,7 +157,9 @@ class Search(Section):
     @model_validator(mode="after")
     def _check_order(self) -> Search:
         if self.radius_min_m > self.radius_max_m or self.yaw_half_min_deg > self.yaw_half_max_deg:
-            msg = "search: the smallest window must not exceed the largest one"
+            least = f"radius_min_m {self.radius_min_m}, yaw_half_min_deg {self.yaw_half_min_deg}"
+            most = f"radius_max_m {self.radius_max_m}, yaw_half_max_deg {self.yaw_half_max_deg}"
+            msg = f"the smallest window ({least}) must not exceed the largest one ({most})"
             raise ValueError(msg)
         return self
 

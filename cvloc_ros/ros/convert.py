@@ -29,8 +29,6 @@ from cvloc_ros.geo.projection import Projection
 from cvloc_ros.ros import compat
 from cvloc_ros.types import F64, LocalizationResult, Pose2, PoseEstimate, SearchWindow, Status
 
-"""Variance of z, roll and pitch: "unknown" for a filter, and a warning there if they are fused by mistake."""
-
 ELLIPSE_SIGMA = 2.4477
 """Radius that holds 95 % of a planar normal distribution."""
 
