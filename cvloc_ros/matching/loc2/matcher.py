@@ -208,10 +208,16 @@ def _load(config: Loc2, device: torch.device) -> tuple[backbone.Backbone, Loc2Ne
         )
         raise ModelError(msg)
     read = checkpoint.read(config.weights)
+    published = _published(config, read)
     widths, layers = checkpoint.widths_of(read, config.weights), checkpoint.layers_of(read)
     tokens = backbone.create(config.backbone, config.backbone_weights, device)
     network = Loc2Network(tokens, widths=widths, layers=layers, cells=config.aerial_cells)
     checkpoint.fill(network, read, config.weights)
+    return tokens, network.to(device).eval(), published
+
+
+def _published(config: Loc2, read: checkpoint.Checkpoint) -> bool:
+    """Tell whether the published geometry is to be used."""
     stated = {"mended": False, "published": True}.get(config.geometry)
     if stated is not None and read.published is not None and stated != read.published:
         trained = "published" if read.published else "mended"
@@ -220,5 +226,4 @@ def _load(config: Loc2, device: torch.device) -> tuple[backbone.Backbone, Loc2Ne
             "set it to auto"
         )
         raise ModelError(msg)
-    published = read.published if stated is None else stated
-    return tokens, network.to(device).eval(), bool(published)
+    return bool(read.published if stated is None else stated)

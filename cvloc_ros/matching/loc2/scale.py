@@ -59,7 +59,7 @@ def recover_scale(
             probability[None], aerial.float(), lifted.at(start)[None].float(), settings, to_aerial=True,
             generator=generator,
         )  # fmt: skip
-        matches, weight = found.matches, found.inliers[0].double()
+        matches, weight = found.matches, (found.inliers * found.matches.weight)[0].double()
         ok, scale = bool(found.alignment.ok[0]), float(found.alignment.scale[0])
     else:
         matches = sample_matches(probability[None], settings.matches, generator)

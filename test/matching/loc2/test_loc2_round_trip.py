@@ -1,0 +1,254 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Perfect matches through the adapter, from a real patch, give the pose in map coordinates, for every camera."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cvloc_ros.config import Matching
+from cvloc_ros.estimation.procrustes import from_matches
+from cvloc_ros.imaging.models import Equirectangular, Fisheye, Pinhole, Rotated
+from cvloc_ros.matching.depth import DepthMap
+from cvloc_ros.matching.loc2.aerial import Crop
+from cvloc_ros.matching.loc2.matcher import Loc2Matcher
+from cvloc_ros.types import AerialPatch, CameraModel, Correspondences, GroundView, Pose2, SearchWindow
+
+CPU = torch.device("cpu")
+GRID = (8, 20)  # tokens of an image of 64 x 160 px
+CELLS, EXTENT_M = 21, 71.0
+OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+PINHOLE = Pinhole(320, 240, 210.0, 205.0, 158.0, 121.0)
+SMALL_TURN = cv2.Rodrigues(np.array([0.01, -0.02, 0.015]))[0]
+CAMERAS: dict[str, CameraModel] = {
+    "pinhole": PINHOLE,
+    "distorted": replace(PINHOLE, coefficients=(-0.2, 0.05, 1e-3, -1e-3, 0.0, 0.0, 0.0, 0.0)),
+    "fisheye": Fisheye(320, 240, 110.0, 110.0, 160.0, 119.0, (0.03, -0.01, 0.0, 0.0)),
+    "panorama": Equirectangular(400, 200),
+    "rectified": Rotated(PINHOLE, tuple(SMALL_TURN.ravel())),
+}
+Settings = Callable[..., Matching]
+
+
+def mount(
+    roll: float = 0.0, pitch: float = 0.0, yaw: float = 0.0, at: Sequence[float] = (1.2, -0.3, 1.6)
+) -> np.ndarray:
+    T = np.eye(4)
+    turns = [cv2.Rodrigues(np.array(axis) * angle)[0] for axis, angle in
+             (((0.0, 0.0, 1.0), yaw), ((0.0, 1.0, 0.0), pitch), ((1.0, 0.0, 0.0), roll))]
+    T[:3, :3], T[:3, 3] = turns[0] @ turns[1] @ turns[2] @ OPTICAL, at
+    return T
+
+
+def make_view(
+    kind: str, rng: np.random.Generator, T_base_camera: np.ndarray, name: str = "c", **more: object
+) -> GroundView:
+    """A view whose depth is constant in each token's cell, 3 to 25 m."""
+    camera = CAMERAS[kind]
+    cells = rng.uniform(3, 25, GRID).astype(np.float32)
+    row = np.minimum(np.arange(camera.height) * GRID[0] // camera.height, GRID[0] - 1)
+    col = np.minimum(np.arange(camera.width) * GRID[1] // camera.width, GRID[1] - 1)
+    rgb = rng.integers(0, 255, (camera.height, camera.width, 3), np.uint8)
+    return GroundView(name, rgb, camera, T_base_camera, 9, depth=cells[row[:, None], col], **more)  # type: ignore[arg-type]
+
+
+def true_points(view: GroundView) -> np.ndarray:
+    """Where each token lies in base at the reference stamp, worked out pixel by pixel; NaN where it has no ray."""
+    camera, points = view.camera, []
+    for row in range(GRID[0]):
+        for col in range(GRID[1]):
+            u = (col + 0.5) * camera.width / GRID[1] - 0.5
+            v = (row + 0.5) * camera.height / GRID[0] - 0.5
+            ray = camera.unproject(np.array([u, v]))
+            if camera.kind in ("plumb_bob", "rational_polynomial"):
+                ray = ray / ray[2]
+            metres = float(view.depth[min(round(v), camera.height - 1), min(round(u), camera.width - 1)])
+            points.append((view.T_base_camera @ [*(ray * metres), 1.0])[:2])
+    return view.T_ref_base.apply(np.array(points))
+
+
+def oracle(points: np.ndarray, truth: Pose2, crop: Crop) -> Callable[..., tuple[None, torch.Tensor]]:
+    """A matching matrix that spreads each token over the four aerial points around its true place, bilinearly."""
+    step = EXTENT_M / CELLS
+    local = crop.centre.inverse().apply(truth.apply(points))
+    index = np.stack([(local[:, 0] + EXTENT_M / 2) / step - 0.5, (EXTENT_M / 2 - local[:, 1]) / step - 0.5], -1)
+    P = np.zeros((CELLS, CELLS, len(points)))
+    for token, (x, y) in enumerate(index):
+        if not (0 <= x < CELLS - 1 and 0 <= y < CELLS - 1):
+            continue
+        c, r = int(x), int(y)
+        for dr, wr in ((0, 1 - (y - r)), (1, y - r)):
+            for dc, wc in ((0, 1 - (x - c)), (1, x - c)):
+                P[r + dr, c + dc, token] = wr * wc
+    matrix = torch.from_numpy(P.reshape(CELLS**2, -1).astype(np.float32))
+
+    def compare(_aerial: torch.Tensor, _ground: torch.Tensor, valid: torch.Tensor) -> tuple[None, torch.Tensor]:
+        return None, (matrix * valid[0])[None]
+
+    return compare
+
+
+def run(
+    matcher: Loc2Matcher, views: list[GroundView], patch: AerialPatch, truth: Pose2, *, turned: float = 0.0
+) -> Correspondences:
+    """Match with perfect scores from a prior that is a few metres and degrees off."""
+    prior = truth @ Pose2(3.0, -2.0, 0.1)
+    centre = Pose2(*(round(value / 8) * 8 for value in (prior.x_m, prior.y_m)), turned)
+    points = np.concatenate([true_points(view) for view in views])
+    matcher._network.compare = oracle(points, truth, Crop(centre, EXTENT_M))  # type: ignore[method-assign]
+    return matcher.match(views, matcher.encode_aerial(patch), SearchWindow(prior, 10.0, math.pi))
+
+
+def check(matches: Correspondences, truth: Pose2) -> None:
+    estimate = from_matches(matches, np.random.default_rng(0))
+    assert estimate is not None
+    assert np.abs(estimate.pose.xy - truth.xy).max() < 1e-4
+    assert abs(math.remainder(estimate.pose.yaw_rad - truth.yaw_rad, math.tau)) < 1e-4
+
+
+def poses(count: int) -> list[Pose2]:
+    rng = np.random.default_rng(11)
+    turns = [math.pi, -math.pi + 1e-9, math.pi / 2, *rng.uniform(-math.pi, math.pi, count)]
+    return [Pose2(5e5 + rng.uniform(-20, 20), 5e6 + rng.uniform(-20, 20), float(yaw)) for yaw in turns]
+
+
+@pytest.fixture
+def plain(settings: Settings) -> Callable[..., Loc2Matcher]:
+    """Matcher that takes all matches, so that perfect ones average to the exact pose."""
+    return lambda **more: Loc2Matcher(settings(**{"matches": 65536, "ransac_sets": 0, **more}), CPU)
+
+
+@pytest.mark.parametrize("scale", ["free", "fixed"])
+@pytest.mark.parametrize("kind", list(CAMERAS))
+def test_every_camera(kind: str, scale: str, plain: Callable[..., Loc2Matcher], patch: AerialPatch) -> None:
+    matcher = plain(scale=scale)
+    for number, truth in enumerate(poses(5)):
+        rng = np.random.default_rng(number)
+        view = make_view(kind, rng, mount(rng.normal(0, 0.05), rng.normal(0, 0.1), rng.uniform(-3, 3)))
+        matches = run(matcher, [view], patch, truth)
+        assert len(matches.weights) > 200
+        check(matches, truth)
+        assert matches.scale == (pytest.approx(1.0, abs=1e-5) if scale == "free" else None)
+
+
+def test_a_camera_upside_down(plain: Callable[..., Loc2Matcher], patch: AerialPatch) -> None:
+    """The picture is turned for the network; pixels and points of the matches are those of the camera as mounted."""
+    matcher = plain()
+    truth = poses(1)[-1]
+    rng = np.random.default_rng(0)
+    view = make_view("distorted", rng, mount(roll=math.pi - 0.02, pitch=0.05))
+    turned = true_points(view)[::-1]
+    prior = truth @ Pose2(3.0, -2.0, 0.1)
+    centre = Pose2(*(round(value / 8) * 8 for value in (prior.x_m, prior.y_m)), 0.0)
+    matcher._network.compare = oracle(turned, truth, Crop(centre, EXTENT_M))  # type: ignore[method-assign]
+    matches = matcher.match([view], matcher.encode_aerial(patch), SearchWindow(prior, 10.0, math.pi))
+    check(matches, truth)
+    rays = view.camera.unproject(matches.uv)
+    bearing = np.arctan2(*(rays @ view.T_base_camera[:3, :3].T)[:, 1::-1].T)
+    away = matches.ground - view.T_base_camera[:2, 3]
+    assert np.abs(np.sin(bearing - np.arctan2(away[:, 1], away[:, 0]))).max() < 1e-6
+
+
+def test_several_cameras_and_a_keyframe(plain: Callable[..., Loc2Matcher], patch: AerialPatch) -> None:
+    matcher = plain()
+    for number, truth in enumerate(poses(3)):
+        rng = np.random.default_rng(number)
+        views = [
+            make_view("pinhole", rng, mount(pitch=0.1), "front"),
+            make_view("fisheye", rng, mount(yaw=2.9, at=(-1.0, 0.5, 1.1)), "rear"),
+            replace(make_view("panorama", rng, mount(), "old"), T_ref_base=Pose2(-4.0, 0.7, -0.3), stamp_ns=3),
+        ]
+        matches = run(matcher, views, patch, truth)
+        assert set(matches.view) == {0, 1, 2}
+        check(matches, truth)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 0.37, 1e3])
+@pytest.mark.parametrize("count", [1, 2])
+def test_relative_depth_gives_the_pose_and_its_scale(
+    factor: float, count: int, plain: Callable[..., Loc2Matcher], patch: AerialPatch
+) -> None:
+    matcher = plain(scale="fixed")  # a scale that depth itself leaves open is found all the same
+
+    class Relative:
+        metric = False
+
+        def __call__(self, view: GroundView) -> DepthMap:
+            return DepthMap(view.depth * np.float32(factor), "axis", metric=False)
+
+        def close(self) -> None: ...
+
+    matcher._encoder._depth = Relative()
+    rng = np.random.default_rng(2)
+    views = [make_view("pinhole", rng, mount(), "front"), make_view("distorted", rng, mount(yaw=-1.5), "right")][:count]
+    for truth in poses(1):
+        matcher._encoder._kept.clear()
+        matches = run(matcher, views, patch, truth)
+        assert matches.scale == pytest.approx(1 / factor, rel=1e-5)
+        check(matches, truth)
+
+
+@pytest.mark.parametrize(("heading", "quarter"), [("right", 0.0), ("up", -math.pi / 2)])
+def test_the_aerial_image_is_turned_to_the_heading(
+    heading: str, quarter: float, plain: Callable[..., Loc2Matcher], patch: AerialPatch
+) -> None:
+    matcher = plain(heading=heading, heading_step_deg=5.0)
+    view = make_view("pinhole", np.random.default_rng(1), mount(yaw=0.4))
+    for truth in poses(2):
+        step = math.radians(5.0)
+        wanted = round((truth.yaw_rad + 0.1 + 0.4 + quarter) / step) * step
+        check(run(matcher, [view], patch, truth, turned=wanted), truth)
+
+
+def test_a_third_of_wrong_matches_does_not_matter(settings: Settings, patch: AerialPatch) -> None:
+    """With RANSAC: weights of wrong pairs are spread over the matrix."""
+    matcher = Loc2Matcher(settings(matches=2048, ransac_sets=2), CPU)
+    truth = poses(1)[-1]
+    view = make_view("panorama", np.random.default_rng(4), mount())
+    run(matcher, [view], patch, truth)
+    right = matcher._network.compare(None, None, torch.ones(1, GRID[0] * GRID[1]))[1]  # type: ignore[arg-type]
+    wrong = torch.rand(right.shape, generator=torch.Generator().manual_seed(1))
+    mixed = right + wrong * 0.5 * right.sum() / wrong.sum()
+    matcher._network.compare = lambda *_: (None, mixed)  # type: ignore[method-assign]
+    prior = truth @ Pose2(3.0, -2.0, 0.1)
+    matches = matcher.match([view], matcher.encode_aerial(patch), SearchWindow(prior, 10.0, math.pi))
+    assert matches.scale == pytest.approx(1.0, abs=0.03)
+    assert matches.inlier_m == 2.5
+    estimate = from_matches(matches, np.random.default_rng(0))
+    assert estimate is not None
+    error = np.linalg.norm(estimate.pose.xy - truth.xy)
+    assert error < 0.3
+    assert 0.5 < estimate.inliers < 0.9
+    again = matcher.match([view], matcher.encode_aerial(patch), SearchWindow(prior, 10.0, math.pi))
+    np.testing.assert_array_equal(again.ground, matches.ground)
+
+
+def test_a_crop_shows_what_lies_at_its_points(patch: AerialPatch) -> None:
+    """A spot on the map appears at the cell whose point lies there, for any turn and zoom."""
+    place = np.array([5e5 + 9.0, 5e6 - 6.0])
+    at = patch.px_from_map(place)
+    grid = np.stack(np.meshgrid(np.arange(640), np.arange(640)), -1)
+    spot = np.exp(-((grid - at) ** 2).sum(-1) / (2 * 8.0**2)) * 255
+    picture = replace(patch, rgb=np.repeat(spot[..., None], 3, -1).astype(np.uint8))
+    for turn in (0.0, 0.7, -2.5):
+        for size in (630, 252):
+            crop = Crop(Pose2(5e5 + 4.0, 5e6 + 2.0, turn), 71.0)
+            rgb, valid = crop.cut(picture, size)
+            assert valid.all()
+            weight = rgb[..., 0].astype(float)
+            points = crop.points(size).reshape(size, size, 2)
+            centroid = (points * weight[..., None]).sum((0, 1)) / weight.sum()
+            assert np.abs(centroid - place).max() < 0.02
+
+
+def test_outside_of_the_patch_there_is_no_imagery(patch: AerialPatch) -> None:
+    _, valid = Crop(Pose2(5e5 + 80.0, 5e6, 0.0), 71.0).cut(patch, 100)
+    assert valid[:, :49].all()
+    assert not valid[:, 51:].any()
