@@ -23,6 +23,7 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 from rosbags.typesys.store import Typestore
 
 from cvloc_ros.errors import BagError
+from cvloc_ros.evaluation import carve
 
 STORAGES = (".mcap", ".db3")
 MCAP_MAGIC = b"\x89MCAP0\r\n"
@@ -194,8 +195,12 @@ def _sqlite_damage(file: Path, head: bytes, size: int) -> str:
         extra = file.with_name(file.name + suffix)
         if extra.exists() and extra.stat().st_size:
             return f"the recorder was killed, {text}"
-    expected = int(struct.unpack(">I", head[28:32].ljust(4, b"\0"))[0]) * _page_size(head)
+    expected = _expected_size(head)
     return f"cut off: {size} of {expected} bytes are there" if size < expected else ""
+
+
+def _expected_size(head: bytes) -> int:
+    return int(struct.unpack(">I", head[28:32].ljust(4, b"\0"))[0]) * _page_size(head)
 
 
 def _page_size(head: bytes) -> int:
@@ -210,7 +215,8 @@ def _open_sqlite(file: Path, stack: ExitStack) -> Salvaged:
         if (extra := file.with_name(file.name + suffix)).exists():
             shutil.copyfile(extra, folder / extra.name)
     with copy.open("rb") as stream:
-        page = _page_size(stream.read(100))
+        head = stream.read(100)
+    page, cut_off = _page_size(head), copy.stat().st_size < _expected_size(head)
     os.truncate(copy, copy.stat().st_size // page * page)  # SQLite would fill up half a page with zeros
     db = sqlite3.connect(copy)
     stack.callback(db.close)
@@ -225,11 +231,17 @@ def _open_sqlite(file: Path, stack: ExitStack) -> Salvaged:
             db, "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"
         )
     }
-    counts = Counter(row[0] for row in _rows(db, "SELECT topic_id FROM messages ORDER BY id"))
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        if cut_off:
+            return carve.messages(copy, page)
+        return _rows(db, "SELECT topic_id, timestamp, data FROM messages ORDER BY id")
+
+    counts = Counter(row[0] for row in rows())
     store = _typestore(definitions)
 
     def read(wanted: Collection[str]) -> Iterator[RawMessage]:
-        for topic_id, stamp, data in _rows(db, "SELECT topic_id, timestamp, data FROM messages ORDER BY id"):
+        for topic_id, stamp, data in rows():
             name, kind = topics.get(topic_id, ("", ""))
             if name in wanted:
                 yield RawMessage(name, kind, stamp, data)

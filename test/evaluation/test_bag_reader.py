@@ -96,6 +96,23 @@ def test_cut_off_sqlite_is_read_as_far_as_it_goes(make_bag: MakeBag, keep_metada
     assert file.read_bytes() == before
 
 
+def test_sqlite_whose_inner_pages_are_lost_is_read_page_by_page(make_bag: MakeBag) -> None:
+    path = make_bag("sqlite3", steps=600)
+    file = next(path.glob("*.db3"))
+    whole = stamps(path)
+    with sqlite3.connect(file) as db:
+        (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'messages'").fetchone()
+    db.close()
+    with file.open("r+b") as stream:
+        stream.seek((root - 1) * 4096)
+        stream.write(bytes(4096))
+    os.truncate(file, file.stat().st_size - 4096)
+    with Bag.open(path) as bag:
+        found = [(m.log_time_ns, m.topic) for m in bag.messages()]
+    assert found == whole[: len(found)]
+    assert len(found) > 0.9 * len(whole)
+
+
 def test_recorder_killed_with_write_ahead_log_loses_nothing_committed(make_bag: MakeBag, tmp_path: Path) -> None:
     path = make_bag("sqlite3")
     whole = stamps(path)
