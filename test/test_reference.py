@@ -24,7 +24,7 @@ def test_shipped_parameter_file_holds_the_defaults():
 def test_every_key_is_described():
     for key in reference.parameters():
         assert key.text.endswith("."), key.name
-        assert key.kind in {"bool", "int", "float", "str", "list[float]", "list[str]"}, key.name
+        assert key.kind in {"bool", "int", "float", "str", "list[float]", "list[int]", "list[str]"}, key.name
 
 
 def test_camera_names_come_first_and_cameras_are_repeated():
