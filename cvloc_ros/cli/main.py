@@ -34,6 +34,7 @@ COMMANDS = {
     "demo": Command("cvloc_ros.cli.demo", "demo", "Simulate a drive, localize it with the ROS 2 node, show a report."),
     "simulate": Command("cvloc_ros.cli.simulate", "simulate", "Write a simulated drive: bag, map and truth."),
     "tiles": Command("cvloc_ros.cli.tiles", "COMMANDS", "Fetch imagery for a region; report, verify, purge the cache."),
+    "weights": Command("cvloc_ros.cli.weights", "COMMANDS", "List, verify, convert the weights of learned matchers."),
     "bag": Command("cvloc_ros.cli.bag", "COMMANDS", "Recover a bag that a crash cut off."),
     "params": Command("cvloc_ros.cli.params", "params", "Print all parameters as YAML or Markdown."),
 }
