@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _EXTENSIONS = ("jpg", "jpeg", "png", "webp")
+_METADATA = "metadata.json"
+"""What MBTiles tools (mb-util, tippecanoe) write beside the tiles."""
 
 
 class FolderStore:
     """Tiles of a local file template, such as /maps/{z}/{x}/{y}.jpg."""
 
     is_network = False
-    attribution = ""
 
     def __init__(self, template: str) -> None:
         """Look which tiles there are.
@@ -40,7 +42,7 @@ class FolderStore:
         if not tiles:
             msg = f"{template}: no tile there; check the path and that the names are z/x/y as in the template"
             raise TileSourceError(msg)
-        self.name = template
+        self.name, self.attribution = template, _attribution(template)
         self.min_zoom, self.max_zoom = min(key.z for key in tiles), max(key.z for key in tiles)
         finest = [mercator.tile_bounds(key) for key in tiles if key.z == self.max_zoom]
         west, south, east, north = zip(*finest, strict=True)
@@ -143,3 +145,13 @@ def _list_tiles(template: str) -> list[TileKey]:
 
 def _plain(part: str) -> str:
     return part.replace("{{", "{").replace("}}", "}")
+
+
+def _attribution(template: str) -> str:
+    """Return the attribution stated beside the tiles; empty where there is none."""
+    path = Path(template.split("{", 1)[0]) / _METADATA
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(tree.get("attribution", "")) if isinstance(tree, dict) else ""

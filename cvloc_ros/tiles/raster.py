@@ -32,7 +32,6 @@ class RasterMap:
     """One raster file as `Imagery`."""
 
     is_network = False
-    attribution = ""
 
     def __init__(self, path: Path, crs: str = "") -> None:
         """Open the file; `crs` replaces the CRS that it names or lacks.
@@ -59,7 +58,11 @@ class RasterMap:
         identity = f"{self.name}:{stat.st_size}:{stat.st_mtime_ns}" if stat else self.name
         self._digest = hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()
         height, width = self._file.shape
-        self.description = f"{path.name} ({self._file.driver}, {width}x{height} px, {self.crs[:40]})"
+        tags = self._file.tags()
+        self.attribution = str(tags.get("TIFFTAG_COPYRIGHT", "")).strip()
+        about = str(tags.get("TIFFTAG_IMAGEDESCRIPTION", "")).strip()
+        file = f"{path.name} ({self._file.driver}, {width}x{height} px, {self.crs[:40]})"
+        self.description = f"{about}: {file}" if about else file
 
     def read(self, level: Level, window: Window, deadline_s: float) -> Pixels:  # noqa: ARG002
         """Read a window; see `Imagery.read`."""

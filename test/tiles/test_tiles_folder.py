@@ -28,6 +28,13 @@ def test_folder_is_found_by_its_form(write, kit):
     assert store.known(kit.around(19, 2)) == 9
 
 
+@pytest.mark.parametrize(("text", "shown"), [('{"attribution": "(c) Town"}', "(c) Town"), ("[]", ""), ("{", "")])
+def test_attribution_beside_the_tiles_is_shown(write, kit, text, shown):
+    folder = write("{z}/{x}/{y}.jpg", kit.around(19, 1))
+    (folder / "metadata.json").write_text(text, encoding="utf-8")
+    assert FolderStore(find_template(folder)).attribution == shown
+
+
 def test_braces_in_the_path_are_no_placeholders(write, kit):
     folder = write("{{odd}}/{z}/{x}/{y}.jpg", kit.around(19, 1)) / "{odd}"
     assert FolderStore(find_template(folder)).known(kit.around(19, 1)) == 9

@@ -40,6 +40,16 @@ def test_window_reaching_outside_is_invalid_there(write, kit):
     assert source.read(source.levels[0], Window(5000, 0, 10, 10), 0.0).state.missing == 1
 
 
+def test_copyright_and_description_of_the_file_are_shown(write):
+    path = write(name="c.tif")
+    with rasterio.open(path, "r+") as file:
+        file.update_tags(TIFFTAG_COPYRIGHT="(c) Town", TIFFTAG_IMAGEDESCRIPTION="flown in May")
+    source = RasterMap(path)
+    assert source.attribution == "(c) Town"
+    assert source.description.startswith("flown in May: c.tif (GTiff")
+    assert RasterMap(write(name="d.tif")).attribution == ""
+
+
 def test_transparent_and_nodata_pixels_are_invalid(write, kit):
     rgb = kit.texture(1, 1, 1)
     alpha = np.full((256, 256, 1), 255, np.uint8)
