@@ -29,6 +29,7 @@ from cvloc_ros.session import Session
 from cvloc_ros.types import Pose2, PoseEstimate, PosePrior, SearchWindow, Status, TileState
 
 _AROUND_M = 45.0
+_WITHOUT_IMAGE = frozenset({Status.NO_IMAGE.value, Status.DISABLED.value})
 
 
 def evaluate_live(config: Config, drive: Path, recording: Path, out: Path) -> Replayed:
@@ -96,6 +97,8 @@ def _attempts(
             pictures[stamp_ns] = jpeg(_pixels(item.message))
     for item in answers.messages([topic for topic in answers.topics if topic.endswith("/status")]):
         published = poses.get(messages.stamp_ns(item.message))
+        if item.message.status in _WITHOUT_IMAGE:
+            continue
         attempt = attempt_of(item.message, published, item.log_time_ns, session)
         kept.append(attempt)
         if attempt.stamp_ns in pictures:

@@ -140,8 +140,21 @@ def _reason(result: LocalizationResult | None) -> str:
     return "" if result is None else f"{result.status.value}: {' '.join(result.reasons)}".removesuffix(": ")
 
 
+def silent_cameras(config: Config, seen: Snapshot, now: Situation) -> list[str]:
+    """Return a sentence, with the remedy, for each camera whose images stay out."""
+    texts = []
+    for name in config.camera_names:
+        age = seen.ages_s.get(f"image {name}")
+        if age is not None and age > config.output.image_timeout_s and now.state == "active":
+            topic = (now.image_topics or {}).get(name, "")
+            hint = f"check its publisher, remapping and cameras.{name}.transport"
+            texts.append(f"no image on {topic} for {age:.1f} s: {hint}")
+    return texts
+
+
 def _inputs(config: Config, seen: Snapshot, now: Situation) -> tuple[Findings, dict[str, Any]]:
     findings: Findings = [(WARN if what in MILD else ERROR, text) for what, text in seen.troubles.items()]
+    findings += [(ERROR, text) for text in silent_cameras(config, seen, now)]
     values: dict[str, Any] = {}
     for name in config.camera_names:
         age = seen.ages_s.get(f"image {name}")
@@ -149,10 +162,6 @@ def _inputs(config: Config, seen: Snapshot, now: Situation) -> tuple[Findings, d
         values[f"images.{name}"] = seen.received.get(f"image {name}", 0)
         values[f"image_reliability.{name}"] = (now.reliability or {}).get(name, "unknown")
         values[f"camera_info_age_s.{name}"] = seen.ages_s.get(f"camera_info {name}", "never")
-        if age is not None and age > config.output.image_timeout_s and now.state == "active":
-            topic = (now.image_topics or {}).get(name, "")
-            hint = f"check its publisher, remapping and cameras.{name}.transport"
-            findings.append((ERROR, f"no image on {topic} for {age:.1f} s: {hint}"))
     for source, limit in (("fix", config.prior.fix_max_age_s), ("odom", ODOM_SILENT_S)):
         if (age := seen.ages_s.get(source)) is not None and age > limit:
             findings.append((WARN, f"no {source} for {age:.1f} s"))

@@ -61,6 +61,7 @@ class CvlocNode(LifecycleNode):
         self._slot: NewestSlot[ImageSet] = NewestSlot()
         self._dropped_before = 0
         self._failure = ""
+        self._silent = False
         self._told: dict[str, str] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=Clock(clock_type=STEADY))
@@ -259,10 +260,19 @@ class CvlocNode(LifecycleNode):
         if self._session is not None:
             self.health.trouble("tf conflict", "; ".join(self._session.transforms.conflicts()))
         name = self.get_fully_qualified_name().lstrip("/")
-        message.status = diagnostics.statuses(name, config, self.health.snapshot(), self._situation(config))
+        seen, situation = self.health.snapshot(), self._situation(config)
+        message.status = diagnostics.statuses(name, config, seen, situation)
         self._diagnostics.publish(message)
+        self._tell_silence([] if config is None else diagnostics.silent_cameras(config, seen, situation))
         for status in message.status:
             self._log_news(status)
+
+    def _tell_silence(self, texts: list[str]) -> None:
+        """Say once on ~/status that images stay out; who waits for a pose looks there."""
+        if texts and not self._silent and self._worker is not None:
+            now_ns = self.get_clock().now().nanoseconds
+            self._worker.report(LocalizationResult(Status.NO_IMAGE, now_ns, tuple(texts)))
+        self._silent = bool(texts)
 
     def _log_news(self, status: Any) -> None:
         """Log a fault when it appears and when it is over; who runs the node by hand sees no /diagnostics."""

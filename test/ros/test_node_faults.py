@@ -236,6 +236,13 @@ def test_silence_of_the_camera_is_reported_with_the_topic(faulty):
         return any(f"no image on /{made.namespace}/image" in text for text in texts)
 
     wait_for(told)
+    assert f"no image on /{made.namespace}/image" in made.status("no_image").reasons[0]
+    for _ in range(3):
+        made.node.publish_diagnostics()
+    mount(made)
+    made.send_image(stamp_now())
+    made.status("no_prior")
+    assert [message.status for message in made.inbox["~/status"]].count("no_image") == 1
 
 
 def test_wrong_type_on_the_image_topic_is_reported(faulty):
