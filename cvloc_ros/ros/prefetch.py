@@ -29,6 +29,8 @@ class Prefetch:
             return False, f"a prefetch is under way: {self.state}"
         if aerial is None or centre is None:
             return False, "the place of the vehicle is not known yet"
+        if not aerial.is_network:
+            return False, "the map is local: there is nothing to fetch"
         self.state = "started"
         self._thread = threading.Thread(target=self._run, args=(aerial, centre, radius_m), name="cvloc-prefetch")
         self._thread.start()

@@ -69,8 +69,8 @@ def test_services_of_an_inactive_node_say_so(rig):
 class Imagery:
     """Stands for the map: fetches what the test says."""
 
-    def __init__(self, fetch) -> None:
-        self.prefetch_radius = fetch
+    def __init__(self, fetch, *, is_network=True) -> None:
+        self.prefetch_radius, self.is_network = fetch, is_network
 
 
 @pytest.fixture
@@ -107,6 +107,12 @@ def test_prefetch_runs_beside_everything_else(located):
     wait_for(lambda: located.node._prefetch.state.startswith("done: 12 fetched"))
     assert asked[0][1] == 250.0
     assert asked[0][0] == pytest.approx([0.0, 11.117], abs=0.1)
+
+
+def test_prefetch_of_a_local_map_is_refused(located):
+    located.session.aerial = Imagery(None, is_network=False)
+    answer = call(located, "prefetch")
+    assert (answer.success, answer.message) == (False, "the map is local: there is nothing to fetch")
 
 
 def test_prefetch_that_is_not_allowed_tells_why(located):
