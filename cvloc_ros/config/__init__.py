@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from cvloc_ros.config.fg2 import Fg2
 from cvloc_ros.config.loc2 import Depth, Loc2
 from cvloc_ros.config.matching import Classical, Matching
 from cvloc_ros.config.section import Section, param
@@ -23,8 +24,8 @@ from cvloc_ros.config.sections import Camera, Estimation, Frames, Geo, Inputs, O
 from cvloc_ros.errors import ConfigError
 
 __all__ = [
-    "Camera", "Classical", "Config", "Depth", "Estimation", "Frames", "Geo", "Inputs", "Loc2", "Matching", "Output",
-    "Prior", "Search", "Section", "Tiles", "load", "merge", "param", "parse", "walk",
+    "Camera", "Classical", "Config", "Depth", "Estimation", "Fg2", "Frames", "Geo", "Inputs", "Loc2", "Matching",
+    "Output", "Prior", "Search", "Section", "Tiles", "load", "merge", "param", "parse", "walk",
 ]  # fmt: skip
 
 

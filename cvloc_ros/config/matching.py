@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from cvloc_ros.config.fg2 import Fg2
 from cvloc_ros.config.loc2 import Depth, Loc2
 from cvloc_ros.config.section import Section, param
 
@@ -34,6 +35,7 @@ class Matching(Section):
                                       le=100)
     keyframe_max_age_m: float = param(40.0, "Keyframes further back than this are dropped.", unit="m", gt=0, le=500)
     classical: Classical = Field(default_factory=Classical)
+    fg2: Fg2 = Field(default_factory=Fg2)
     loc2: Loc2 = Field(default_factory=Loc2)
     depth: Depth = Field(default_factory=Depth)
 

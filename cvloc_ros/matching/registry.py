@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MATCHERS = {
     "classical": "cvloc_ros.matching.classical:ClassicalMatcher",
+    "fg2": "cvloc_ros.matching.fg2.matcher:Fg2Matcher",
     "loc2": "cvloc_ros.matching.loc2.matcher:Loc2Matcher",
 }
 """Name to `module:class`; the class is called with (config, device, project_ground)."""

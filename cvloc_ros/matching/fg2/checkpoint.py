@@ -17,6 +17,9 @@ from cvloc_ros.matching.fg2.network import Fg2Network
 from cvloc_ros.matching.fg2.settings import VARIANTS, Fg2Settings
 from cvloc_ros.matching.layers import dinov2
 
+BACKBONE = "backbone."
+"""Prefix of the keys of a small backbone that was trained with the network."""
+
 _QUERIES = "grd_grid_queries"
 _TO_PUBLISHED = (
     (r"^queries$", _QUERIES),
@@ -84,20 +87,20 @@ def convert(source: Path | str, target: Path | str, variant: str) -> None:
     if _QUERIES not in tensors:
         tensors[_QUERIES] = rebuild_queries(network.settings)
     from_published(network, tensors, source)
-    save(network, target)
+    write(target, network.settings, network.state_dict())
 
 
-def save(network: Fg2Network, path: Path | str) -> None:
-    """Write weights and settings.
+def write(path: Path | str, settings: Fg2Settings, tensors: Mapping[str, Tensor]) -> None:
+    """Write weights with their settings in the header.
 
     Raises:
         ModelError: the file cannot be written.
     """
-    weights.write_tensors(path, network.state_dict(), {"model": "fg2", "settings": network.settings.to_json()})
+    weights.write_tensors(path, tensors, {"model": "fg2", "settings": settings.to_json()})
 
 
-def load(path: Path | str) -> Fg2Network:
-    """Read a model that `convert` or `save` wrote.
+def read(path: Path | str) -> tuple[Fg2Settings, dict[str, Tensor]]:
+    """Read settings and weights that `convert` or `write` wrote.
 
     Raises:
         ModelError: the file is missing, damaged, of another model, or a released checkpoint that is not converted.
@@ -107,9 +110,25 @@ def load(path: Path | str) -> Fg2Network:
         found = facts.get("model", "no known model")
         msg = f"{path} holds {found}, not FG²; released checkpoints first go through: cvloc weights convert fg2 FILE"
         raise ModelError(msg)
-    network = Fg2Network(Fg2Settings.from_json(facts["settings"]))
-    weights.load_into(network, weights.read_tensors(path), "FG²", path)
+    return Fg2Settings.from_json(facts["settings"]), weights.read_tensors(path)
+
+
+def load(path: Path | str) -> Fg2Network:
+    """Read the network alone of a file that `convert` or `write` wrote.
+
+    Raises:
+        ModelError: as `read`, or keys or shapes differ.
+    """
+    settings, tensors = read(path)
+    network = Fg2Network(settings)
+    weights.load_into(network, split(tensors)[0], "FG²", path)
     return network
+
+
+def split(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Part the tensors of the network from those of a backbone that was trained with it."""
+    own = {key.removeprefix(BACKBONE): value for key, value in tensors.items() if key.startswith(BACKBONE)}
+    return {key: value for key, value in tensors.items() if not key.startswith(BACKBONE)}, own
 
 
 def _draw_like_backbone() -> None:

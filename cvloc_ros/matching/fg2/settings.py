@@ -142,8 +142,8 @@ class Fg2Settings:
             raise ModelError(msg) from err
 
     def _axis(self) -> Tensor:
-        half = self.extent_m / 2
-        return torch.linspace(-half, half, self.cells, dtype=torch.float64) if self.published else self.centres()
+        steps = self.cells - 1 if self.published else self.cells
+        return (torch.arange(self.cells, dtype=torch.float64) - (self.cells - 1) / 2) * (self.extent_m / steps)
 
 
 _VIGOR = Fg2Settings(

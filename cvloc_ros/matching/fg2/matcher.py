@@ -1,0 +1,140 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`matcher.name: fg2`: camera images and an aerial patch in, correspondences in map metres out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cvloc_ros.config import Fg2, Matching
+from cvloc_ros.errors import ModelError
+from cvloc_ros.matching.fg2.aerial import AerialSide, Crop, cell_validity, crop_near, cut, to_device
+from cvloc_ros.matching.fg2.decode import draw
+from cvloc_ros.matching.fg2.model import Model, dry_run, open_model
+from cvloc_ros.matching.fg2.output import nothing, to_map, trace
+from cvloc_ros.matching.fg2.views import choose, forward_in_base, ground_in_base, prepare, roll_to_north
+from cvloc_ros.types import AerialCode, AerialPatch, Correspondences, GroundProjector, GroundView, SearchWindow
+
+
+class Fg2Matcher:
+    """Lifts the views into a plane, matches it to the aerial image, and draws matches.
+
+    With `orientation_weights` and a yaw less certain than `two_pass_from_deg` a first model finds the yaw that the
+    second starts from.
+    """
+
+    name = "fg2"
+
+    def __init__(
+        self,
+        config: Matching,
+        device: torch.device,
+        project_ground: GroundProjector | None = None,
+        models: tuple[Model, Model | None] | None = None,
+    ) -> None:
+        """Load the networks, or take `models` that are in memory: the model and the one of the first pass.
+
+        Raises:
+            ModelError: weights are missing or of another model.
+        """
+        del project_ground  # this method lifts the images itself
+        self._config, self._device = config.fg2, device
+        self._model, self._first = models or _load(config.fg2, device)
+
+    def encode_aerial(self, patch: AerialPatch) -> AerialCode:
+        """Put the patch on the device; the crops that frames ask for are encoded once and kept with it."""
+        return AerialCode(patch, to_device(patch, self._device))
+
+    def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> Correspondences:
+        """Draw matches; where no view sees ground or no imagery is there, their weights are 0."""
+        with torch.inference_mode():
+            yaw = window.centre.yaw_rad
+            two = self._first is not None and window.yaw_half_rad > math.radians(self._config.two_pass_from_deg)
+            if two and self._first is not None:
+                found = self._run(self._first, views, aerial, window, yaw)
+                yaw = found.yaw_rad if found.yaw_rad is not None else yaw
+            return self._run(self._model, views, aerial, window, yaw).matches
+
+    def warm_up(self) -> float:
+        """Run the networks once on grey images; return the seconds it took."""
+        start = time.perf_counter()
+        with torch.inference_mode():
+            for model in (self._model, self._first):
+                if model is not None:
+                    dry_run(model, self._device)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter() - start
+
+    def close(self) -> None:
+        """Free cached device memory."""
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _run(
+        self, model: Model, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow, yaw_rad: float
+    ) -> _Found:
+        settings = model.network.settings
+        chosen = choose(views, settings, self._config.max_views)
+        if not chosen:
+            return _Found(nothing(), None)
+        first = views[chosen[0]]
+        rolls = [roll_to_north(views[i], yaw_rad) if settings.align == "roll" else 0 for i in chosen]
+        prepared = [prepare(views[i], settings, self._device, by) for i, by in zip(chosen, rolls, strict=True)]
+        forward = forward_in_base(first, settings, rolls[0])
+        north = settings.align == "north" or (settings.align == "roll" and prepared[0].wraps)
+        crop = crop_near(window.centre.xy, None if north else yaw_rad + forward)
+        descriptors, has_imagery = self._aerial(model, aerial, crop)
+        tokens = model.backbone(torch.cat([part.image for part in prepared]))
+        ground = model.network.encode_ground([part.with_tokens(tokens[i, None]) for i, part in enumerate(prepared)])
+        _, probability = model.network.match(descriptors, ground)
+        probability = torch.nan_to_num(probability * has_imagery[None, :, None])
+        drawn = draw(
+            probability, settings, self._config.matches, robust=self._config.ransac,
+            generator=self._generator(first.stamp_ns),
+        )  # fmt: skip
+        traced = trace(ground.share, [part.uv for part in prepared], chosen)
+        matches = to_map(drawn, crop, ground_in_base(first, settings, rolls[0]), traced, settings, first)
+        yaw = None if drawn.turn_rad is None else crop.turn_rad + math.pi / 2 - drawn.turn_rad - forward
+        return _Found(matches, yaw)
+
+    def _aerial(self, model: Model, aerial: AerialCode, crop: Crop) -> tuple[Tensor, Tensor]:
+        side = aerial.data
+        if not isinstance(side, AerialSide):
+            msg = f"aerial code of another matcher: {type(side).__name__}"
+            raise ModelError(msg)
+        key = ("first" if model is self._first else "second", crop)
+        if key not in side.codes:
+            settings = model.network.settings
+            image, valid = cut(side, aerial.patch, crop, settings.extent_m, settings.aerial_size)
+            descriptors = model.network.encode_aerial(model.backbone(image))
+            side.keep(key, (descriptors, cell_validity(valid, settings.cells)))
+        side.codes.move_to_end(key)
+        return side.codes[key]
+
+    def _generator(self, stamp_ns: int) -> torch.Generator:
+        return torch.Generator(self._device).manual_seed((self._config.seed + stamp_ns) % 2**63)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """Matches, and the yaw of base in map that they give (None: none)."""
+
+    matches: Correspondences
+    yaw_rad: float | None
+
+
+def _load(config: Fg2, device: torch.device) -> tuple[Model, Model | None]:
+    if not config.weights:
+        msg = "matcher.fg2.weights is empty; give a file of FG² weights (cvloc weights convert fg2 FILE makes one)"
+        raise ModelError(msg)
+    model = open_model(config.weights, config.backbone_weights, device)
+    if not config.orientation_weights:
+        return model, None
+    return model, open_model(config.orientation_weights, config.backbone_weights, device, share=model)

@@ -1,0 +1,99 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Camera views as the network takes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cvloc_ros.matching.fg2.network import GroundTokens
+from cvloc_ros.matching.fg2.projection import looking, usable, view_reference, volume_in_base
+from cvloc_ros.matching.fg2.settings import Fg2Settings
+from cvloc_ros.types import F64, GroundView
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """One view: image (1, 3, h, w), references and visibility on the device, pixels (N, heights, 2) in the camera."""
+
+    image: Tensor
+    reference: Tensor
+    visible: Tensor
+    uv: F64
+    wraps: bool
+
+    def with_tokens(self, tokens: Tensor) -> GroundTokens:
+        """Join with the tokens (1, C, h, w) of its image."""
+        return GroundTokens(tokens, self.reference, self.visible, self.wraps)
+
+
+def choose(views: Sequence[GroundView], settings: Fg2Settings, most: int) -> list[int]:
+    """Which views a model takes: the first of the current ones in published mode, the newest few in mended mode."""
+    order = sorted(range(len(views)), key=lambda i: -views[i].stamp_ns)
+    return order[:1] if settings.published else order[:most]
+
+
+def prepare(view: GroundView, settings: Fg2Settings, device: torch.device, roll_px: int = 0) -> Prepared:
+    """Resize the image and find the volume in it; `roll_px` columns of a panorama move from its left to its right."""
+    rolled = roll(view, roll_px) if roll_px else view
+    reference, uv = view_reference(settings, rolled)
+    known = torch.from_numpy(reference).to(device, torch.float32)[None]
+    seen = torch.from_numpy(usable(rolled, uv)).to(device)[None]
+    if settings.published:
+        seen = seen | ((known == 0.0) | (known == 1.0)).any(-1)
+        seen = seen & ((known >= 0.0) & (known <= 1.0)).all(-1)
+    if roll_px:
+        uv = np.stack([(uv[..., 0] + roll_px + 0.5) % view.camera.width - 0.5, uv[..., 1]], -1)
+    panorama = view.camera.kind == "equirectangular"
+    return Prepared(to_tensor(rolled.rgb, settings.ground_size, device), known, seen, uv, panorama)
+
+
+def to_tensor(rgb: np.ndarray, size: tuple[int, int], device: torch.device) -> Tensor:
+    """Image (H, W, 3) u8 as (1, 3, h, w) in 0..1, bilinear with antialias."""
+    image = torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(2, 0, 1)[None].float() / 255.0
+    if tuple(image.shape[2:]) == size:
+        return image
+    return functional.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def roll_to_north(view: GroundView, base_yaw_rad: float) -> int:
+    """Columns to roll a panorama by, so that its middle looks along y of the map; 0 for other cameras."""
+    if view.camera.kind != "equirectangular":
+        return 0
+    to_the_right = base_yaw_rad + looking(view.T_base_camera) - math.pi / 2
+    return round(math.remainder(to_the_right, math.tau) / math.tau * view.camera.width)
+
+
+def roll(view: GroundView, columns: int) -> GroundView:
+    """Turn a panorama's camera to the right by a number of columns."""
+    angle = math.tau * columns / view.camera.width
+    c, s = math.cos(angle), math.sin(angle)
+    turn = np.array([[c, 0.0, s, 0.0], [0.0, 1.0, 0.0, 0.0], [-s, 0.0, c, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    valid = None if view.valid is None else np.roll(view.valid, -columns, axis=1)
+    rgb = np.roll(view.rgb, -columns, axis=1)
+    return dataclasses.replace(view, rgb=rgb, valid=valid, T_base_camera=view.T_base_camera @ turn)
+
+
+def ground_in_base(view: GroundView, settings: Fg2Settings, roll_px: int = 0) -> F64:
+    """Plane points (N, 2) in base at the reference stamp, metres."""
+    points = volume_in_base(settings, roll(view, roll_px) if roll_px else view)[:, 0, :2]
+    if settings.published:
+        moved: F64 = view.T_ref_base.apply(points)
+        return moved
+    return points
+
+
+def forward_in_base(view: GroundView, settings: Fg2Settings, roll_px: int = 0) -> float:
+    """Direction of the plane's forward axis, counter-clockwise from x of base at the reference stamp."""
+    if not settings.published:
+        return 0.0
+    rolled = roll(view, roll_px) if roll_px else view
+    return looking(rolled.T_base_camera) + view.T_ref_base.yaw_rad
