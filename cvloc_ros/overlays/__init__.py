@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of one attempt that a person can judge (NumPy and OpenCV only)."""
 
+from cvloc_ros.overlays.matches import matches
 from cvloc_ros.overlays.pictures import aerial, evidence_points, on_host, overlay, score, through_camera
 
-__all__ = ["aerial", "evidence_points", "on_host", "overlay", "score", "through_camera"]
+__all__ = ["aerial", "evidence_points", "matches", "on_host", "overlay", "score", "through_camera"]

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from cvloc_ros.overlays.canvas import BLACK, BLUE, GREEN, RED, YELLOW, Canvas, masked, u8, write
+from cvloc_ros.overlays.matches import matches
 from cvloc_ros.types import F64, U8, AerialPatch, GroundView, LocalizationResult, Pose2, PoseEstimate
 
 SIZE_PX = 640
@@ -30,7 +31,8 @@ def overlay(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
     """Show the map with the pose, beside it the ground as the cameras see it, laid onto the map at that pose.
 
     Below follow the current camera images, each beside the map as it looks through that camera. Where both halves of
-    a pair show the same street, the pose is right. Returns RGB (height, 2 size_px, 3).
+    a pair show the same street, the pose is right. Matches follow, if the method matches points. Returns RGB
+    (height, 2 size_px, 3).
     """
     shown = result.estimate or result.candidate
     if shown is None or result.patch is None:
@@ -45,6 +47,8 @@ def overlay(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
         for index, pair in enumerate(two):
             row[: pair.shape[0], index * size_px : index * size_px + pair.shape[1]] = pair
         rows.append(row)
+    if result.matches is not None:
+        rows.append(matches(result, size_px))
     return np.vstack(rows)
 
 
