@@ -72,7 +72,7 @@ class Loc2Matcher:
         halves = [self._encoder(view) for view in views]
         if not halves or not any(bool(half.valid.any()) for half in halves):
             return _nothing()
-        crop = self._place(views[0], window)
+        crop = self._place(max(views, key=lambda view: view.stamp_ns), window)
         with torch.inference_mode():
             there = kept.get(crop, self._encode_crop)
             described = torch.cat([half.descriptors for half in halves], dim=1)
@@ -122,7 +122,7 @@ class Loc2Matcher:
         turn = None
         if self._config.heading != "any":
             forward = view.T_base_camera[:2, 2]
-            turn = window.centre.yaw_rad + math.atan2(float(forward[1]), float(forward[0]))
+            turn = window.centre.yaw_rad + view.T_ref_base.yaw_rad + math.atan2(float(forward[1]), float(forward[0]))
             turn -= math.pi / 2 if self._config.heading == "up" else 0.0
         step = math.radians(self._config.heading_step_deg)
         return place_crop(window.centre, self._config.extent_m, self._config.crop_step_m, turn, step)

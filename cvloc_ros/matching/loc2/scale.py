@@ -14,7 +14,8 @@ from cvloc_ros.matching.layers.pose import RansacSettings, procrustes, ransac
 from cvloc_ros.matching.layers.sampling import sample_matches
 
 _ROUNDS = 6
-_SMALLEST, _LARGEST = 1e-6, 1e6
+_LIMIT = {True: 4.0, False: 1e6}
+"""Metric depth is wrong by less than this; a larger factor means that the matches are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +70,6 @@ def recover_scale(
     for _ in range(_ROUNDS):  # the cameras' places in units of depth depend on the scale itself
         fitted = procrustes(source.at(scale), target, weight, with_scale=True)
         ok, scale = ok and bool(fitted.ok), float(fitted.scale)
-        if not ok or not _SMALLEST < scale < _LARGEST:
+        if not ok or not 1 / _LIMIT[metric] < scale < _LIMIT[metric]:
             return None
     return scale

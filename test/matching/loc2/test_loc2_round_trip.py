@@ -195,6 +195,21 @@ def test_relative_depth_gives_the_pose_and_its_scale(
         check(matches, truth)
 
 
+def test_metric_depth_that_would_have_to_be_five_times_larger_means_wrong_matches(
+    plain: Callable[..., Loc2Matcher], patch: AerialPatch
+) -> None:
+    view = make_view("pinhole", np.random.default_rng(1), mount())
+    matcher, truth = plain(), poses(1)[-1]
+    assert len(run(matcher, [view], patch, truth).weights) > 0
+    near = replace(view, depth=view.depth / 5)
+    right = true_points(view)
+    prior = truth @ Pose2(3.0, -2.0, 0.1)
+    centre = Pose2(*(round(value / 8) * 8 for value in (prior.x_m, prior.y_m)), 0.0)
+    matcher._network.compare = oracle(right, truth, Crop(centre, EXTENT_M))  # type: ignore[method-assign]
+    matches = matcher.match([near], matcher.encode_aerial(patch), SearchWindow(prior, 10.0, math.pi))
+    assert len(matches.weights) == 0
+
+
 @pytest.mark.parametrize(("heading", "quarter"), [("right", 0.0), ("up", -math.pi / 2)])
 def test_the_aerial_image_is_turned_to_the_heading(
     heading: str, quarter: float, plain: Callable[..., Loc2Matcher], patch: AerialPatch
@@ -221,6 +236,7 @@ def test_a_third_of_wrong_matches_does_not_matter(settings: Settings, patch: Aer
     matches = matcher.match([view], matcher.encode_aerial(patch), SearchWindow(prior, 10.0, math.pi))
     assert matches.scale == pytest.approx(1.0, abs=0.03)
     assert matches.inlier_m == 2.5
+    assert matches.height_m is None
     estimate = from_matches(matches, np.random.default_rng(0))
     assert estimate is not None
     error = np.linalg.norm(estimate.pose.xy - truth.xy)
