@@ -13,6 +13,7 @@ import tyro
 
 from cvloc_ros.cli.options import Assignments, MapSource
 from cvloc_ros.cli.settings import build
+from cvloc_ros.errors import ConfigError
 
 
 def replay(
@@ -55,6 +56,10 @@ def replay(
     from cvloc_ros.evaluation.replay import Part
     from cvloc_ros.evaluation.run import Options, run
 
+    for name, value in (("start", start), ("duration", duration or 0.0), ("max-images", max_images)):
+        if value < 0:
+            msg = f"--{name} {value:g}: give a number of at least 0"
+            raise ConfigError(msg)
     tree, cameras = build(config, map_source, datum, settings)
     part = Part(start, float("inf") if duration is None else duration, max_images)
     options = Options(

@@ -113,6 +113,12 @@ def test_negative_values_are_no_options() -> None:
             parse_datum(wrong)
 
 
+@pytest.mark.parametrize("option", ["--max-images", "--start", "--duration"])
+def test_negative_part_of_a_bag_is_refused(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    code, _, err = call(capsys, "replay", "nowhere", option, "-1")
+    assert code == 2 and f"{option} -1: give a number" in err
+
+
 def test_recover_of_nothing_leaves_nothing_behind(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "empty.mcap").write_bytes(b"")
     code, _, err = call(capsys, "bag", "recover", str(tmp_path / "empty.mcap"), str(tmp_path / "out"))
