@@ -77,7 +77,8 @@ def test_changelog_has_this_version_or_what_is_forthcoming() -> None:
 
 
 def test_every_import_is_declared_for_pip() -> None:
-    ros = {node.text for node in PACKAGE_XML.iter() if node.tag.endswith("depend")} | {"cvloc_ros", "rpyutils", "tf2_ros"}
+    ros = {node.text for node in PACKAGE_XML.iter() if node.tag.endswith("depend")}
+    ros |= {"cvloc_ros", "rpyutils", "tf2_ros"}
     ours = {PIP_NAME.get(name, name).lower() for name in imported() - ros - set(sys.stdlib_module_names)}
     missing = {name for name in ours if COMES_WITH.get(name, name) not in declared()}
     assert not missing
