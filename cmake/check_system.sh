@@ -30,6 +30,22 @@ command -v g++ >/dev/null || missing="$missing g++"
 "$python" -c 'import pathlib, sys, sysconfig
 sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' || missing="$missing $("$python" -c \
   'import sys; print("python%d.%d-dev" % sys.version_info[:2])')"
+# Rendering of simulated worlds: EGL and the software driver. All else works without them, so nothing stops for them.
+drawing=
+if command -v ldconfig >/dev/null; then
+  ldconfig -p | grep -q 'libEGL\.so\.1' || drawing=" libegl1"
+  ls /usr/lib/*/dri/swrast_dri.so /usr/lib64/dri/swrast_dri.so 2>/dev/null | grep -q . || drawing="$drawing libgl1-mesa-dri"
+fi
+if [ -n "$drawing" ] && command -v apt-get >/dev/null; then
+  if [ "$(id -u)" = 0 ]; then
+    echo "cvloc_ros: installing$drawing"
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update -q && apt-get install -y --no-install-recommends$drawing; } ||
+      echo "cvloc_ros: could not install$drawing; rendered worlds (cvloc simulate --renderer gl) are not available" >&2
+  else
+    echo "cvloc_ros: for rendered worlds (cvloc simulate --renderer gl): sudo apt-get install$drawing" >&2
+  fi
+fi
 [ -n "$missing" ] || exit 0
 
 install="apt-get install -y --no-install-recommends$missing"

@@ -1,43 +1,104 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`cvloc simulate`: write a simulated drive."""
+"""`cvloc simulate`: write a simulated drive, or a picture that shows what its world looks like."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from cvloc_ros.errors import CvlocError
+
+if TYPE_CHECKING:
+    from cvloc_ros.simulation.scene import Scene
+
+_CONDITIONS = Literal["fair", "overcast", "low_sun", "autumn", "winter", "snow", "fog", "rain", "night"]
 
 
-def simulate(
-    out: Path,
+def simulate(  # noqa: PLR0917
+    out: Path | None = None,
     seed: int = 7,
     minutes: float = 1.0,
     storage: Literal["mcap", "sqlite3"] = "mcap",
     distro: Literal["jazzy", "humble"] = "jazzy",
+    world: str = "town",
+    rig: Literal["demo", "kitti", "nuscenes", "fisheye", "panorama"] = "demo",
+    condition: _CONDITIONS = "fair",
+    renderer: Literal["auto", "flat", "gl"] = "auto",
+    sensors: Literal["fair", "hard"] = "fair",
+    place: tuple[float, float] | None = None,
+    terrain: float = 0.0,
+    map_error: float = 0.0,
     scene: Path | None = None,
+    sheet: Path | None = None,
 ) -> int:
     """Write a simulated drive: ROS 2 bag, MBTiles map, truth and scene file. The same seed gives the same bytes.
 
     Args:
         out: Folder for bag/, map.mbtiles, truth.tum, scene.yaml and cvloc.yaml (parameters of the node).
-        seed: Chooses the town, the route and all errors.
+        seed: Chooses the world, the route and all errors.
         minutes: Length of the drive.
         storage: Storage of the bag.
         distro: ROS 2 distribution that shall read the bag; humble writes the older metadata.
+        world: town, dense, suburb, village, motorway, campus, or imagery:FILE (MBTiles, GeoTIFF) for real ground.
+        rig: Cameras of the vehicle.
+        condition: Season, light and weather of the drive; the map shows another day in any case.
+        renderer: flat needs no OpenGL and shows a fair day in a town; auto is flat for just that, gl for all else.
+        sensors: hard adds outages, jumps, drops, jitter and late messages.
+        place: Latitude and longitude of the middle of the world, degrees; by default in the sea, or in the imagery.
+        terrain: Height of hills in metres.
+        map_error: Size of the map's registration error in metres; what was drawn stands in truth.tum.
         scene: Scene file of an earlier drive; it is made again, and the options above but --out are not used.
+        sheet: Write one PNG of ground views beside the map with the true pose, instead of a drive (needs OpenGL).
     """
-    from cvloc_ros.simulation.scene import Scene
+    from cvloc_ros.simulation.scene import Scene, demanding
     from cvloc_ros.simulation.writer import write_drive
 
+    if (out is None) == (sheet is None):
+        msg = "give either --out FOLDER for a drive or --sheet FILE.png for a picture of its world"
+        raise CvlocError(msg)
     if scene is not None:
         chosen = Scene.load(scene)
     else:
         version: Literal[8, 9] = 8 if distro == "humble" else 9
-        chosen = Scene(seed=seed, duration_s=60.0 * minutes, storage=storage, bag_version=version)
-    write_drive(chosen, out, progress_bar)
+        fair = (world, rig, condition, terrain, map_error) == ("town", "demo", "fair", 0.0, 0.0)
+        gl = renderer == "gl" or (renderer == "auto" and (not fair or sheet is not None))
+        base = Scene(seed=seed, duration_s=60.0 * minutes, storage=storage, bag_version=version)
+        chosen = _world(base, world, rig, condition, place) if gl or not fair else base
+        if terrain or map_error or gl:
+            chosen = replace(chosen, renderer="gl" if gl else "flat", terrain_m=terrain, map_error_m=map_error)
+        chosen = demanding(chosen) if sensors == "hard" else chosen
+    if sheet is not None:
+        from cvloc_ros.simulation.gl.sheet import write_sheet
+
+        write_sheet(chosen, sheet)
+    elif out is not None:
+        write_drive(chosen, out, progress_bar)
     return 0
+
+
+def _world(base: Scene, world: str, rig: str, condition: str, place: tuple[float, float] | None) -> Scene:
+    from cvloc_ros.simulation.looks import CONDITIONS
+    from cvloc_ros.simulation.rigs import rig as cameras
+    from cvloc_ros.simulation.styles import NAMES, STYLES
+
+    settings: dict[str, Any] = {"cameras": cameras(rig), "look": CONDITIONS[condition], "renderer": "gl"}
+    kind, _, file = world.partition(":")
+    if kind == "imagery":
+        from cvloc_ros.simulation.imagery import middle_of
+
+        settings |= {"imagery": file, "datum": place or middle_of(file), "resolution_m": 0.1, "size_m": (300.0, 300.0)}
+    elif world in NAMES:
+        style = STYLES[world]
+        settings |= {"style": world, "size_m": style.size_m, "resolution_m": style.resolution_m}
+        settings |= {"speed_mps": style.speed_mps, "datum": place or base.datum}
+    else:
+        msg = f"--world {world}: choose one of {', '.join(NAMES)}, or imagery:FILE"
+        raise CvlocError(msg)
+    return replace(base, **settings)
 
 
 def progress_bar(total: int, title: str) -> AbstractContextManager[Any]:

@@ -12,7 +12,7 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.typesys import Stores, get_typestore
 
 from cvloc_ros.geo import se3
-from cvloc_ros.imaging.models import Pinhole
+from cvloc_ros.imaging.models import Fisheye, Pinhole
 from cvloc_ros.types import F64
 
 _FOREVER = QosTime(2147483647, 4294967295)
@@ -56,15 +56,16 @@ class MessageFactory:
         header = self.header(stamp_ns, frame_id)
         return self.serialize(self.sensor_msgs_CompressedImage(header, "jpeg", np.frombuffer(jpeg, np.uint8)))
 
-    def camera_info(self, stamp_ns: int, frame_id: str, camera: Pinhole) -> bytes:
+    def camera_info(self, stamp_ns: int, frame_id: str, camera: Pinhole | Fisheye) -> bytes:
         """Serialise a sensor_msgs/CameraInfo."""
+        distortion = np.array(camera.coefficients[: 4 if isinstance(camera, Fisheye) else 5])
         k = np.array([camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1.0])
         p = np.insert(k.reshape(3, 3), 3, 0.0, axis=1).ravel()
         whole = self.sensor_msgs_RegionOfInterest(0, 0, 0, 0, False)
         return self.serialize(
             self.sensor_msgs_CameraInfo(
-                self.header(stamp_ns, frame_id), camera.height, camera.width, "plumb_bob",
-                np.array(camera.coefficients[:5]), k, np.eye(3).ravel(), p, 0, 0, whole,
+                self.header(stamp_ns, frame_id), camera.height, camera.width, camera.kind,
+                distortion, k, np.eye(3).ravel(), p, 0, 0, whole,
             )
         )
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvloc_ros.geo import se3
-from cvloc_ros.imaging.models import Pinhole
+from cvloc_ros.imaging.models import Equirectangular, Fisheye, Pinhole
 from cvloc_ros.simulation import facades
 from cvloc_ros.simulation.raster import Grid
 from cvloc_ros.simulation.scene import CameraSpec
@@ -28,8 +28,14 @@ _ROW = 256
 _BINS_PER_PX = 2.0
 
 
-def model(spec: CameraSpec) -> Pinhole:
+def model(spec: CameraSpec) -> Pinhole | Fisheye | Equirectangular:
     """Return the exact camera model of a specification."""
+    if spec.lens == "panorama":
+        return Equirectangular(spec.width, spec.height)
+    if spec.lens == "fisheye":
+        bend = (tuple(spec.distortion) + (0.0,) * 4)[:4]
+        middle = (spec.width - 1) / 2 + 1.7, (spec.height - 1) / 2 - 2.2
+        return Fisheye(spec.width, spec.height, spec.focal_px, spec.focal_px * 1.001, *middle, bend)
     coefficients = tuple(spec.distortion) + (0.0,) * (8 - len(spec.distortion))
     centre = (spec.width - 1) / 2 + 3.4, (spec.height - 1) / 2 - 2.2
     return Pinhole(spec.width, spec.height, spec.focal_px, spec.focal_px * 1.001, *centre, coefficients)
@@ -232,6 +238,12 @@ def _sky(rays: Rays) -> U8:
 
 def own_vehicle(spec: CameraSpec) -> Mask:
     """Tell which pixels (H, W) show the vehicle itself."""
+    if spec.lens != "pinhole":
+        u, v = np.meshgrid(np.arange(spec.width, dtype=np.float64), np.arange(spec.height, dtype=np.float64))
+        rays = model(spec).unproject(np.stack([u, v], axis=-1)) @ mounting(spec)[:3, :3].T
+        # The roof below the camera, or the side of the body.
+        down = -0.86 if spec.lens == "panorama" else -0.9
+        return np.asarray((rays[..., 2] < down) | ~np.isfinite(rays).all(axis=-1))
     u, v = np.meshgrid(np.linspace(-1, 1, spec.width), np.arange(spec.height))
     rise = 0.09 if abs(spec.yaw_deg) < 90 else 0.06
     return np.asarray(v > spec.height * (1.0 - rise * (1.0 - 0.55 * u**2)))

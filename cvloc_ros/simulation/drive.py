@@ -116,8 +116,7 @@ def _lane(street: Street, clear_m: float, *, forward: bool) -> F64:
     near = clear_m if street.start >= 0 else 45.0
     far = street.length_m - (clear_m if street.end >= 0 else 45.0)
     s = np.arange(near, max(far, near + 1.0), 0.5)
-    offset = street.half_width_m / 2 - 0.05
-    return street.at(s, -offset) if forward else street.at(s[::-1], offset)
+    return street.at(s, -street.lane_m) if forward else street.at(s[::-1], street.lane_m)
 
 
 def _unit(vector: F64) -> F64:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvloc_ros.simulation.scene import Scene
+from cvloc_ros.simulation.styles import STYLES, Style
 from cvloc_ros.types import F64
 
 STEP_M = 0.5
-BLOCK_M = 108.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +28,7 @@ class Street:
     pavement_m: float
     bays: tuple[bool, bool]
     """Parking bays on the left and on the right, seen along the line."""
+    motorway: bool = False
 
     @property
     def length_m(self) -> float:
@@ -38,6 +39,11 @@ class Street:
     def corridor_m(self) -> float:
         """Half width of all that belongs to the street, pavements included."""
         return self.half_width_m + (BAY_M if any(self.bays) else 0.0) + self.verge_m + self.pavement_m
+
+    @property
+    def lane_m(self) -> float:
+        """Distance of the middle of the right-hand lane from the centre line."""
+        return MOTORWAY_LANE_M if self.motorway else self.half_width_m / 2 - 0.05
 
     def at(self, s_m: F64, offset_m: F64 | float) -> F64:
         """Points (..., 2) at a distance along the line and an offset to its left, metres."""
@@ -58,6 +64,8 @@ class Street:
 
 
 BAY_M = 2.1
+MOTORWAY_LANE_M = 8.5
+"""Middle of the slow lane: median 1.5, hard strip 1, two lanes of 3.75 m, shoulder 2.5 m, edge."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,11 +102,13 @@ class Layout:
 
 def make_streets(scene: Scene) -> tuple[F64, tuple[Street, ...]]:
     """Lay a bent grid of streets over the world. Returns junctions (N, 2) and the streets."""
-    rng = scene.rng("streets")
-    columns, rows = (max(1, round((side - 80) / BLOCK_M)) for side in scene.size_m)
+    rng, style = scene.rng("streets"), STYLES[scene.style]
+    if scene.style == "motorway":
+        return np.zeros((0, 2)), (_motorway(scene, rng, style),)
+    columns, rows = (max(1, round((side - 80) / style.block_m)) for side in scene.size_m)
     grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2).astype(np.float64)
-    nodes = (grid - (np.array([columns, rows]) - 1) / 2) * BLOCK_M + rng.uniform(-13, 13, (len(grid), 2))
-    turns = rng.uniform(-0.26, 0.26, (2, len(grid)))
+    nodes = (grid - (np.array([columns, rows]) - 1) / 2) * style.block_m + rng.uniform(-13, 13, (len(grid), 2))
+    turns = rng.uniform(-style.bend, style.bend, (2, len(grid)))
     main_row = int(rng.integers(rows))
     plans: list[tuple[int, int, int]] = []
     for index, (column, row) in enumerate(grid.astype(int)):
@@ -135,17 +145,29 @@ def _street(
         far = nodes[known] + way * (edge - sign * nodes[known][axis]) / way[axis] * sign
         straight = np.array([1.0 - axis, float(axis)])
         a, b, da, db = (nodes[known], far, way, straight) if start >= 0 else (far, nodes[known], straight, way)
-    bays = tuple(bool(v) for v in rng.random(2) < (0.75 if main else 0.35))
+    style, kind = STYLES[scene.style], 0 if main else 1
+    bays = tuple(bool(v) for v in rng.random(2) < style.bay_chance[kind])
     return Street(
         line=hermite(a, b, da, db),
         start=start,
         end=end,
         main=main,
-        half_width_m=3.5 if main else 2.9,
-        verge_m=0.0 if main else float(rng.choice([0.0, 1.2])),
-        pavement_m=2.4 if main else 1.8,
+        half_width_m=style.half_width_m[kind],
+        verge_m=0.0 if main else float(rng.choice(style.verges_m)),
+        pavement_m=style.pavement_m[kind],
         bays=(bays[0], bays[1]),
     )
+
+
+def _motorway(scene: Scene, rng: np.random.Generator, style: Style) -> Street:
+    """One road with two carriageways through the whole world, in wide bends."""
+    across = scene.size_m[0] / 2 + 15.0
+    x = np.arange(-across, across, 1.0)
+    swing = min(12.0, scene.size_m[1] / 8)
+    y = swing * np.sin(x / 210.0 + rng.uniform(0, 6)) + 0.5 * swing * np.sin(x / 120.0 + rng.uniform(0, 6))
+    line = resample(np.column_stack([x, y]), STEP_M)
+    return Street(line, -1, -1, main=True, half_width_m=style.half_width_m[0], verge_m=style.verges_m[0],
+                  pavement_m=0.0, bays=(False, False), motorway=True)  # fmt: skip
 
 
 def hermite(a: F64, b: F64, da: F64, db: F64) -> F64:

@@ -46,7 +46,9 @@ def aerial_image(world: World) -> tuple[Grid, U8]:
     return grid, small
 
 
-def write_mbtiles(path: Path, scene: Scene, projection: Projection, grid: Grid, image: U8) -> None:
+def write_mbtiles(
+    path: Path, scene: Scene, projection: Projection, grid: Grid, image: U8, source: str = ""
+) -> None:
     """Write all zooms of the map; ground beyond the edge of the world is mirrored, as the cameras see it."""
     zooms = sorted(scene.map_zooms)
     bounds = _bounds(projection, grid)
@@ -54,7 +56,7 @@ def write_mbtiles(path: Path, scene: Scene, projection: Projection, grid: Grid, 
         base.execute("CREATE TABLE metadata (name TEXT, value TEXT)")
         base.execute("CREATE TABLE tiles (zoom_level INT, tile_column INT, tile_row INT, tile_data BLOB)")
         base.execute("CREATE UNIQUE INDEX tile_index ON tiles (zoom_level, tile_column, tile_row)")
-        base.executemany("INSERT INTO metadata VALUES (?, ?)", _metadata(scene, bounds, zooms).items())
+        base.executemany("INSERT INTO metadata VALUES (?, ?)", _metadata(scene, bounds, zooms, source).items())
         for top in mercantile.tiles(*bounds, zooms[0]):
             for tile, picture in _tree(top, zooms, projection, grid, image):
                 row = 2**tile.z - 1 - tile.y
@@ -98,7 +100,9 @@ def _bounds(projection: Projection, grid: Grid) -> tuple[float, float, float, fl
     return float(longitude.min()), float(latitude.min()), float(longitude.max()), float(latitude.max())
 
 
-def _metadata(scene: Scene, bounds: tuple[float, float, float, float], zooms: list[int]) -> dict[str, str]:
+def _metadata(
+    scene: Scene, bounds: tuple[float, float, float, float], zooms: list[int], source: str
+) -> dict[str, str]:
     middle = ((bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2)
     return {
         "name": f"Simulated town, seed {scene.seed}",
@@ -109,8 +113,10 @@ def _metadata(scene: Scene, bounds: tuple[float, float, float, float], zooms: li
         "maxzoom": str(zooms[-1]),
         "type": "baselayer",
         "version": "1.0",
-        "attribution": ATTRIBUTION,
-        "description": "Simulated aerial image of a simulated town, made by cvloc_ros. Not a real place.",
+        "attribution": f"{ATTRIBUTION}, on imagery: {source}" if source else ATTRIBUTION,
+        "description": "Simulated aerial image of a simulated town, made by cvloc_ros. Not a real place."
+        if not scene.imagery
+        else "Real imagery, changed and rendered anew by cvloc_ros, with invented buildings, trees and vehicles.",
         "simulated": "1",
     }
 

@@ -30,6 +30,9 @@ def mark_streets(layout: Layout, grid: Grid, marking: U8) -> None:
 
 def street_marks(street: Street, clear_m: float) -> Iterator[F64]:
     """Yield the outline (N, 2) of each painted area of one street, metres."""
+    if street.motorway:
+        yield from _motorway(street)
+        return
     first = clear_m if street.start >= 0 else 0.0
     last = street.length_m - (clear_m if street.end >= 0 else 0.0)
     yield from _centre_line(street, first, last)
@@ -90,6 +93,17 @@ def _centre_line(street: Street, first: float, last: float) -> Iterator[F64]:
         last -= solid + 3.0
     for s in np.arange(first, last - 3.0, 6.0):
         yield street.strip(s, s + 3.0, half, -half)
+
+
+def _motorway(street: Street) -> Iterator[F64]:
+    """Edge lines of both carriageways and the line between their lanes."""
+    for sign in (1.0, -1.0):
+        for offset, width in ((2.6, 0.15), (10.35, 0.3)):
+            for s in np.arange(0.0, street.length_m, 60.0):
+                end = min(s + 60.0, street.length_m)
+                yield street.strip(s, end, sign * (offset + width / 2), sign * (offset - width / 2))
+        for s in np.arange(0.0, street.length_m - 6.0, 18.0):
+            yield street.strip(s, s + 6.0, sign * 6.55, sign * 6.4)
 
 
 def _bays(street: Street) -> Iterator[F64]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,8 @@ import numpy as np
 import yaml
 
 from cvloc_ros.errors import ConfigError
+from cvloc_ros.simulation.looks import DRIVE_LOOK, MAP_LOOK, LookSpec
+from cvloc_ros.simulation.styles import NAMES, StyleName
 
 GENERATOR = 1
 """Raised whenever the same settings give other bytes, so that kept drives are made again."""
@@ -32,6 +34,8 @@ class CameraSpec:
     height: int = 400
     focal_px: float = 400.0
     distortion: tuple[float, ...] = (-0.17, 0.05, 0.0004, -0.0003, -0.008)
+    lens: Literal["pinhole", "fisheye", "panorama"] = "pinhole"
+    """pinhole: plumb_bob; fisheye: equidistant, four coefficients; panorama: equirectangular. The last two need gl."""
 
 
 FRONT = CameraSpec("front", 1.45, 0.02, 1.62, 0.0, 9.0, 0.3)
@@ -50,6 +54,22 @@ class GnssSpec:
     white_m: float = 0.2
     rate_hz: float = 1.0
     antenna_m: tuple[float, float, float] = (-0.4, 0.0, 1.75)
+    walk_m: float = 0.0
+    """Growth of the bias, metres per square root of a second."""
+    jump_m: float = 0.0
+    """Size of multipath jumps, which last some seconds."""
+    jump_every_s: float = 0.0
+    """Mean time between jumps; 0 is never."""
+    outage_s: float = 0.0
+    """Mean length of outages."""
+    outage_every_s: float = 0.0
+    """Mean time between outages; 0 is never."""
+    latency_sigma_s: float = 0.0
+    """Spread of the time that a fix takes beyond its delay."""
+    covariance_factor: float = 1.0
+    """What the reported standard deviation is multiplied by where it is wrong."""
+    covariance_wrong_share: float = 0.0
+    """Share of the fixes whose reported covariance is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +91,13 @@ class Delays:
     fix_s: float = 0.12
     odom_s: float = 0.005
     truth_s: float = 0.001
+    stamp_jitter_s: float = 0.0
+    """Standard deviation of the error of image stamps."""
+    drop_share: float = 0.0
+    """Share of images, fixes and odometry messages that are lost."""
+    late_share: float = 0.0
+    """Share of messages that come late, and so out of order."""
+    late_s: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +123,22 @@ class Scene:
     bag_version: Literal[8, 9] = 9
     map_zooms: tuple[int, ...] = (18, 19, 20)
     map_format: Literal["png", "jpg"] = "jpg"
+    renderer: Literal["flat", "gl"] = "flat"
+    """flat: a plane with upright things, no OpenGL; gl: relief, light, shadow, seasons (looks, styles)."""
+    style: StyleName = "town"
+    imagery: str = ""
+    """Map (MBTiles, GeoTIFF) whose ground the world has, around the datum; needs the renderer gl."""
+    look: LookSpec = DRIVE_LOOK
+    map_look: LookSpec = MAP_LOOK
+    terrain_m: float = 0.0
+    """Height of hills; the vehicle pitches and rolls on them."""
+    sway_deg: float = 0.0
+    """Size of the vehicle's own pitch and roll on its springs."""
+    map_error_m: float = 0.0
+    """Standard deviation of the map's registration error on each axis; what was drawn is in the truth file."""
+    map_pixel_m: float = 0.1
+    lean: tuple[float, float] = (0.0, 0.0)
+    """Displacement in the map, east and north, per metre of height."""
 
     def __post_init__(self) -> None:
         """Refuse settings that no world can be made of."""
@@ -107,7 +150,7 @@ class Scene:
             ),
             f"size_m = {self.size_m}: each side must be 60 to 2000": all(60 <= side <= 2000 for side in self.size_m),
             f"resolution_m = {self.resolution_m}: must be 0.02 to 0.5": 0.02 <= self.resolution_m <= 0.5,
-            f"speed_mps = {self.speed_mps}: must be 1 to 20": 1 <= self.speed_mps <= 20,
+            f"speed_mps = {self.speed_mps}: must be 1 to 40": 1 <= self.speed_mps <= 40,
             f"image_rate_hz = {self.image_rate_hz}: must be 0.1 to 30": 0.1 <= self.image_rate_hz <= 30,
             f"jpeg_quality = {self.jpeg_quality}: must be 10 to 100": 10 <= self.jpeg_quality <= 100,
             "cameras: at least one, with different names": len({c.name for c in self.cameras})
@@ -116,6 +159,18 @@ class Scene:
             f"map_zooms = {self.map_zooms}: each must be 14 to 22, at most 4 apart": bool(self.map_zooms)
             and all(14 <= zoom <= 22 for zoom in self.map_zooms)
             and max(self.map_zooms) - min(self.map_zooms) <= 4,
+        }
+        checks |= {
+            "cameras: lenses other than pinhole need renderer gl": self.renderer == "gl"
+            or all(camera.lens == "pinhole" for camera in self.cameras),
+            f"style = {self.style}: one of {', '.join(NAMES)}": self.style in NAMES,
+            f"renderer = {self.renderer}: flat or gl": self.renderer in ("flat", "gl"),
+            f"imagery = {self.imagery}: needs renderer gl": not self.imagery or self.renderer == "gl",
+            f"terrain_m = {self.terrain_m}: must be 0 to 30, and 0 without renderer gl": 0 <= self.terrain_m
+            <= (30 if self.renderer == "gl" else 0),
+            f"sway_deg {self.sway_deg}: 0 to 5": 0 <= self.sway_deg <= 5,
+            f"map_error_m = {self.map_error_m}: must be 0 to 20": 0 <= self.map_error_m <= 20,
+            f"map_pixel_m = {self.map_pixel_m}: must be 0.05 to 1": 0.05 <= self.map_pixel_m <= 1,
         }
         cells = [side / max(self.resolution_m, 1e-3) for side in self.size_m]
         text = f"size_m = {self.size_m}: at most 30000 cells of {self.resolution_m} m a side and 150 million in all"
@@ -143,7 +198,8 @@ class Scene:
         try:
             tree = dict(yaml.safe_load(text)["scene"])
             tree["cameras"] = tuple(_build(CameraSpec, item) for item in tree.get("cameras", ()))
-            parts: dict[str, type[Any]] = {"gnss": GnssSpec, "odom": OdomSpec, "delays": Delays}
+            parts: dict[str, type[Any]] = {"gnss": GnssSpec, "odom": OdomSpec, "delays": Delays, "look": LookSpec}
+            tree["map_look"] = _build(LookSpec, tree.get("map_look", asdict(MAP_LOOK)))
             for key, kind in parts.items():
                 tree[key] = _build(kind, tree.get(key, {}))
             scene: Scene = _build(cls, tree)
@@ -175,3 +231,13 @@ def _build(kind: type[Any], tree: Any) -> Any:
         msg = f"{kind.__name__}: unknown settings {unknown}; known are {sorted(known)}"
         raise ConfigError(msg)
     return kind(**{key: tuple(item) if isinstance(item, list) else item for key, item in tree.items()})
+
+
+def demanding(scene: Scene) -> Scene:
+    """Return the scene with sensors as they are on a bad day: outages, jumps, drops, jitter, late messages."""
+    gnss = replace(
+        scene.gnss, sigma_m=4.0, walk_m=0.05, jump_m=12.0, jump_every_s=30.0, outage_every_s=45.0, outage_s=8.0,
+        latency_sigma_s=0.15, covariance_factor=0.5, covariance_wrong_share=0.25,
+    )  # fmt: skip
+    delays = replace(scene.delays, stamp_jitter_s=0.004, drop_share=0.03, late_share=0.02, late_s=0.4)
+    return replace(scene, gnss=gnss, delays=delays)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cvloc_ros.simulation.layout import BAY_M, Box, Layout, Street, Tree, make_streets
 from cvloc_ros.simulation.scene import Scene
+from cvloc_ros.simulation.styles import STYLES
 from cvloc_ros.types import F64, U8
 
 CLEAR_M = 9.0
@@ -75,29 +76,34 @@ class _Occupancy:
 
 
 def _buildings(scene: Scene, streets: tuple[Street, ...], taken: _Occupancy) -> tuple[Box, ...]:
-    rng = scene.rng("buildings")
-    found = []
+    rng, style = scene.rng("buildings"), STYLES[scene.style]
+    found: list[Box] = []
+    if scene.style == "motorway":
+        return ()
     for street in streets:
         for sign in (1.0, -1.0):
             s = rng.uniform(6.0, 12.0)
-            setback = rng.choice([0.3, 2.5, 4.5])
+            setback = rng.choice(style.setbacks_m)
             while s < street.length_m - 8.0:
-                length, depth = rng.uniform(8.0, 17.0), rng.uniform(8.0, 11.0)
+                length, depth = rng.uniform(*style.house_length_m), rng.uniform(*style.house_depth_m)
                 middle = np.array([s + length / 2])
                 centre = street.at(middle, sign * (street.corridor_m + setback + depth / 2))[0]
                 ahead = street.at(middle + 1.0, 0.0)[0] - street.at(middle - 1.0, 0.0)[0]
+                if not ahead.any():
+                    break
                 outline = box(centre, ahead / np.linalg.norm(ahead), length, depth)
-                if taken.free(outline):
+                middle_xy = outline.mean(axis=0)
+                if taken.free(middle_xy + (outline - middle_xy) * style.core):
                     taken.add(outline)
-                    found.append(Box(outline, float(rng.choice([5.5, 7.0, 9.5])), int(rng.integers(6))))
-                s += length + rng.choice([0.5, 3.5, 6.0])
+                    found.append(Box(outline, float(rng.choice(style.heights_m)), int(rng.integers(6))))
+                s += length + rng.choice(style.gaps_m)
     return tuple(found)
 
 
 def _trees(scene: Scene, streets: tuple[Street, ...], taken: _Occupancy) -> tuple[Tree, ...]:
-    rng = scene.rng("trees")
+    rng, style = scene.rng("trees"), STYLES[scene.style]
     half = np.array(scene.size_m) / 2
-    centres = [rng.uniform(-half, half) for _ in range(int(scene.size_m[0] * scene.size_m[1] / 260))]
+    centres = [rng.uniform(-half, half) for _ in range(int(scene.size_m[0] * scene.size_m[1] / style.tree_area_m2))]
     for street in streets:
         if street.verge_m > 0:
             s = np.arange(15.0, max(street.length_m - 15.0, 15.0), 13.0)
@@ -105,9 +111,9 @@ def _trees(scene: Scene, streets: tuple[Street, ...], taken: _Occupancy) -> tupl
                 centres += list(street.at(s, sign * (street.corridor_m + 1.2)))
     trees = []
     for centre in centres:
-        radius = float(rng.uniform(1.3, 2.9))
+        radius = float(rng.uniform(*style.tree_radius_m))
         if taken.free(box(centre, np.array([1.0, 0.0]), 1.6, 1.6)):
-            trees.append(Tree(np.asarray(centre), radius, float(rng.uniform(4.5, 8.0))))
+            trees.append(Tree(np.asarray(centre), radius, float(rng.uniform(*style.tree_height_m))))
     return tuple(trees)
 
 

@@ -4,13 +4,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from cvloc_ros.simulation.appearance import GROUND_DAY, paint_cars, paint_day
 from cvloc_ros.simulation.camera import GroundPyramid, SimulatedCamera
+from cvloc_ros.simulation.map_writer import aerial_image
+from cvloc_ros.simulation.raster import Grid
+from cvloc_ros.simulation.scene import CameraSpec
 from cvloc_ros.simulation.uprights import Uprights
 from cvloc_ros.simulation.world import World
+from cvloc_ros.types import U8, Mask, Pose2
 
 
-def ground_views(world: World) -> list[SimulatedCamera]:
+class DriveCamera(Protocol):
+    """A camera of a simulated drive, by either renderer."""
+
+    @property
+    def spec(self) -> CameraSpec:
+        """Its mounting and lens."""
+        ...
+
+    @property
+    def mask(self) -> Mask:
+        """(H, W) pixels that show the vehicle itself."""
+        ...
+
+    def render(self, pose: Pose2, frame: int) -> U8:
+        """Render the image (H, W, 3) RGB at a true pose of base."""
+        ...
+
+
+def _flat_views(world: World) -> list[SimulatedCamera]:
     """Paint the ground of the day of the drive and return the rig's cameras, which share it."""
     image = paint_day(world, GROUND_DAY)
     paint_cars(world, image, world.layout.cars, detailed=True)
@@ -18,3 +43,33 @@ def ground_views(world: World) -> list[SimulatedCamera]:
     scene = world.scene
     uprights = Uprights(world.layout, world.layout.cars)
     return [SimulatedCamera(spec, pyramid, uprights, scene.rng(f"camera {spec.name}")) for spec in scene.cameras]
+
+
+def map_image(world: World) -> tuple[Grid, U8]:
+    """Render the map of a world: its grid and the image (rows, columns, 3).
+
+    Raises:
+        GlError: the scene asks for OpenGL, and there is none.
+    """
+    if world.scene.renderer == "flat":
+        return aerial_image(world)
+    from cvloc_ros.simulation.gl.build import map_stage
+    from cvloc_ros.simulation.gl.renderer import Renderer
+    from cvloc_ros.simulation.gl.survey import survey
+
+    with Renderer(map_stage(world)) as renderer:
+        return survey(world.scene, renderer)
+
+
+def ground_views(world: World) -> Sequence[DriveCamera]:
+    """Return the rig's cameras on the day of the drive.
+
+    Raises:
+        GlError: the scene asks for OpenGL, and there is none.
+    """
+    if world.scene.renderer == "flat":
+        return _flat_views(world)
+    from cvloc_ros.simulation.gl.build import drive_stage
+    from cvloc_ros.simulation.gl.rig import Rig
+
+    return Rig(world, drive_stage(world)).cameras

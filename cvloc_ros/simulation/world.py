@@ -13,6 +13,7 @@ from cvloc_ros.simulation.layout import BAY_M, STEP_M, Layout, Street
 from cvloc_ros.simulation.markings import mark_streets
 from cvloc_ros.simulation.raster import Grid
 from cvloc_ros.simulation.scene import Scene
+from cvloc_ros.simulation.styles import STYLES
 from cvloc_ros.simulation.town import bay_slots, make_layout
 from cvloc_ros.types import F64, U8
 
@@ -43,6 +44,10 @@ class World:
     material: U8
     marking: U8
     joint: U8
+    photo: U8 | None = None
+    """(rows, columns, 3): the ground of a world on real imagery; the rasters above are empty then."""
+    attribution: str = ""
+    """Whom to name for the photo."""
 
 
 def build_world(scene: Scene) -> World:
@@ -54,12 +59,17 @@ def build_world(scene: Scene) -> World:
     _paint_pavements(world)
     _paint_carriageways(world)
     _paint_repairs(world)
+    for street in layout.streets:
+        if street.motorway:
+            grid.fill(world.material, [street.strip(0.0, street.length_m, 1.5, -1.5)], int(Material.LAWN))
     mark_streets(layout, grid, world.marking)
     return world
 
 
 def _paint_blocks(world: World) -> None:
     rng = world.scene.rng("gardens")
+    if not STYLES[world.scene.style].gardens:
+        return
     for street in world.layout.streets:
         for sign in (1.0, -1.0):
             s = 4.0
@@ -81,6 +91,8 @@ def _paint_pavements(world: World) -> None:
         grid.disc(world.material, node, 8.6, int(Material.PAVEMENT))
     rng = world.scene.rng("driveways")
     for street in world.layout.streets:
+        if street.motorway:
+            continue
         inner = street.corridor_m - street.pavement_m
         rows = np.arange(inner + 0.5, street.corridor_m, 0.5)
         s = np.arange(0.0, street.length_m, 0.6)

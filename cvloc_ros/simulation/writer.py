@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,15 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from cvloc_ros.errors import CvlocError
 from cvloc_ros.geo import se3
 from cvloc_ros.geo.projection import Projection
+from cvloc_ros.imaging.models import Equirectangular
 from cvloc_ros.simulation import sensors
 from cvloc_ros.simulation.bag_messages import MessageFactory, qos
-from cvloc_ros.simulation.camera import SimulatedCamera, model, mounting
+from cvloc_ros.simulation.camera import model, mounting
 from cvloc_ros.simulation.drive import Trajectory, make_trajectory
-from cvloc_ros.simulation.map_writer import aerial_image, write_mbtiles
+from cvloc_ros.simulation.map_writer import write_mbtiles
 from cvloc_ros.simulation.scene import CameraSpec, Scene
-from cvloc_ros.simulation.view import ground_views
-from cvloc_ros.simulation.world import build_world
+from cvloc_ros.simulation.view import DriveCamera, ground_views, map_image
+from cvloc_ros.simulation.worlds import make_world
 from cvloc_ros.types import F64, Pose2
 
 BAG, MAP, TRUTH, SCENE, CONFIG = "bag", "map.mbtiles", "truth.tum", "scene.yaml", "cvloc.yaml"
@@ -63,16 +64,21 @@ def write_drive(scene: Scene, out: Path, progress: Progress) -> None:
         CvlocError: the folder cannot be written, or the disk is full.
     """
     cv2.setNumThreads(1)
+    if scene.renderer == "gl":
+        from cvloc_ros.simulation.gl.context import open_context
+
+        open_context()  # before the first file: nothing is left behind where there is no OpenGL
     try:
         out.mkdir(parents=True, exist_ok=True)
         _clear(out)
         with progress(4, "simulated town") as bar:
-            world = build_world(scene)
+            world = make_world(scene)
             bar.update(1)
             projection = Projection(scene.projection, *scene.datum)
-            grid, image = aerial_image(world)
+            grid, image = map_image(world)
             bar.update(1)
-            write_mbtiles(out / MAP, scene, projection, grid, image)
+            source = world.attribution or scene.imagery
+            write_mbtiles(out / MAP, scene, projection, grid, image, source)
             bar.update(1)
             cameras = ground_views(world)
             trajectory = make_trajectory(scene, world.layout)
@@ -105,6 +111,7 @@ def node_parameters(scene: Scene, out: Path) -> dict[str, Any]:
             "camera_info_topic": f"/camera/{camera.name}/camera_info",
             "transport": "compressed",
             "mask_file": str((out / f"mask_{camera.name}.png").resolve()),
+            **({"model": "equirectangular"} if camera.lens == "panorama" else {}),
         }
         for camera in scene.cameras
     }
@@ -142,7 +149,7 @@ def stamp(scene: Scene, time_s: float) -> int:
 
 
 def _events(
-    scene: Scene, projection: Projection, trajectory: Trajectory, cameras: list[SimulatedCamera]
+    scene: Scene, projection: Projection, trajectory: Trajectory, cameras: Sequence[DriveCamera]
 ) -> list[_Event]:
     factory = MessageFactory()
     events = [
@@ -167,12 +174,15 @@ def _static_events(scene: Scene, factory: MessageFactory) -> Iterator[_Event]:
 def _odom_events(scene: Scene, trajectory: Trajectory, factory: MessageFactory) -> Iterator[_Event]:
     track = sensors.drive_odometry(scene, trajectory)
     travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(track.poses[:, :2], axis=0), axis=1))])
-    for time_s, pose, speed, rate, way in zip(
+    fate = sensors.deliver(scene, "odom", len(track.time_s))
+    for index, (time_s, pose, speed, rate, way) in enumerate(zip(
         track.time_s, track.poses, track.speed_mps.tolist(), track.yaw_rate_radps.tolist(), travelled.tolist(),
         strict=True,
-    ):  # fmt: skip
+    )):  # fmt: skip
+        if not fate.arrives[index]:
+            continue
         at = stamp(scene, float(time_s))
-        log = at + round(scene.delays.odom_s * 1e9)
+        log = at + round((scene.delays.odom_s + float(fate.late_s[index])) * 1e9)
         edge = {("odom", "base_link"): se3.from_pose2(Pose2(*pose.tolist()))}
         odometry = factory.odometry(at, pose, speed, rate, way)
         yield _Event(log, "/odom", lambda data=odometry: data)  # type: ignore[misc]
@@ -184,10 +194,15 @@ def _fix_events(
 ) -> Iterator[_Event]:
     track = sensors.drive_gnss(scene, trajectory)
     latitude, longitude = projection.to_geodetic(track.positions)
-    for time_s, lat, lon in zip(track.time_s.tolist(), latitude.tolist(), longitude.tolist(), strict=True):
-        at = stamp(scene, time_s)
-        data = factory.fix(at, lat, lon, scene.altitude_m, track.variance_m2)
-        yield _Event(at + round(scene.delays.fix_s * 1e9), "/fix", lambda data=data: data)  # type: ignore[misc]
+    fate = sensors.deliver(scene, "fix", len(track.time_s))
+    late = (scene.delays.fix_s + track.latency_s + fate.late_s).tolist()
+    for index, (time_s, lat, lon) in enumerate(
+        zip(track.time_s.tolist(), latitude.tolist(), longitude.tolist(), strict=True)
+    ):
+        if fate.arrives[index]:
+            at = stamp(scene, time_s)
+            data = factory.fix(at, lat, lon, scene.altitude_m, float(track.variance_m2[index]))
+            yield _Event(at + round(late[index] * 1e9), "/fix", lambda data=data: data)  # type: ignore[misc]
 
 
 def truth_times(scene: Scene) -> F64:
@@ -206,7 +221,7 @@ def _truth_events(scene: Scene, trajectory: Trajectory, factory: MessageFactory)
 
 
 def _camera_events(
-    scene: Scene, trajectory: Trajectory, factory: MessageFactory, camera: SimulatedCamera
+    scene: Scene, trajectory: Trajectory, factory: MessageFactory, camera: DriveCamera
 ) -> Iterator[_Event]:
     name, frame, lens = camera.spec.name, frame_of(camera.spec), model(camera.spec)
 
@@ -216,10 +231,17 @@ def _camera_events(
         jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1]
         return factory.image(at, frame, jpeg.tobytes())
 
-    for number, time_s in enumerate(image_times(scene).tolist()):
-        at = stamp(scene, time_s)
-        log = at + round(scene.delays.image_s * 1e9) + 1_500_000 * scene.cameras.index(camera.spec)
-        yield _Event(log - 200_000, f"/camera/{name}/camera_info", lambda at=at: factory.camera_info(at, frame, lens))  # type: ignore[misc]
+    times = image_times(scene).tolist()
+    fate = sensors.deliver(scene, f"camera {name}", len(times))
+    for number, time_s in enumerate(times):
+        if not fate.arrives[number]:
+            continue
+        at = stamp(scene, time_s + float(fate.stamp_error_s[number]))
+        taken = stamp(scene, time_s) + round((scene.delays.image_s + float(fate.late_s[number])) * 1e9)
+        log = max(taken, at) + 1_500_000 * scene.cameras.index(camera.spec)
+        if not isinstance(lens, Equirectangular):
+            info = factory.camera_info(at, frame, lens)
+            yield _Event(log - 200_000, f"/camera/{name}/camera_info", lambda info=info: info)  # type: ignore[misc]
         yield _Event(
             log, f"/camera/{name}/image/compressed", lambda n=number, at=at, t=time_s: render(n, at, t)  # type: ignore[misc]
         )
@@ -236,7 +258,8 @@ def _write_bag(scene: Scene, path: Path, events: list[_Event], progress: Progres
         "/ground_truth/pose": ("geometry_msgs/msg/PoseWithCovarianceStamped", qos(50)),
     }
     for camera in scene.cameras:
-        types[f"/camera/{camera.name}/camera_info"] = ("sensor_msgs/msg/CameraInfo", qos(5))
+        if camera.lens != "panorama":
+            types[f"/camera/{camera.name}/camera_info"] = ("sensor_msgs/msg/CameraInfo", qos(5))
         types[f"/camera/{camera.name}/image/compressed"] = ("sensor_msgs/msg/CompressedImage", qos(5))
     typestore = MessageFactory().typestore
     with Writer(path, version=scene.bag_version, storage_plugin=plugin) as writer:
@@ -254,6 +277,9 @@ def _write_bag(scene: Scene, path: Path, events: list[_Event], progress: Progres
 def _write_truth(path: Path, scene: Scene, trajectory: Trajectory) -> None:
     times = truth_times(scene)
     lines = ["# simulated by cvloc_ros: time x y z qx qy qz qw of base_link in map"]
+    if scene.map_error_m:
+        east, north = scene.rng("registration of the map").normal(0.0, 1.0, 2) * scene.map_error_m
+        lines.append(f"# registration error of the map: it lies {east:.4f} m east and {north:.4f} m north of the truth")
     for time_s, (x, y, yaw) in zip(times.tolist(), trajectory.poses(times).tolist(), strict=True):
         at = stamp(scene, time_s)
         z, w = np.sin(yaw / 2), np.cos(yaw / 2)

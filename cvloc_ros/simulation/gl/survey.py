@@ -1,0 +1,47 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The map of a world: the view from above on its own day, as a survey delivers it, errors included."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from cvloc_ros.simulation.gl.renderer import Renderer
+from cvloc_ros.simulation.raster import Grid
+from cvloc_ros.simulation.scene import Scene
+from cvloc_ros.types import F64, U8
+
+_FINEST_M = 0.1
+_BLUR_PX = 0.75
+
+
+def registration_error(scene: Scene) -> F64:
+    """How far (2,) the map's imagery lies east and north of where it should, metres."""
+    drawn: F64 = scene.rng("registration of the map").normal(0.0, 1.0, 2) * scene.map_error_m
+    return drawn
+
+
+def survey(scene: Scene, renderer: Renderer) -> tuple[Grid, U8]:
+    """Render the map of the world: north up, (rows, columns, 3), with the scene's pixel size and registration error."""
+    grid = Grid.centred(scene.size_m, max(scene.map_pixel_m, _FINEST_M))
+    shift = registration_error(scene)
+    # What lies at a place of the map is what stands a registration error away.
+    moved = replace(grid, west_m=grid.west_m - float(shift[0]), north_m=grid.north_m - float(shift[1]))
+    return grid, develop(renderer.aerial(moved, scene.lean), scene.rng("survey camera"))
+
+
+def develop(image: U8, rng: np.random.Generator) -> U8:
+    """Add what a survey camera and its processing do: blur, colour balance, haze, noise."""
+    soft = np.asarray(cv2.GaussianBlur(image, (0, 0), _BLUR_PX), dtype=np.float32)
+    tone = rng.uniform(0.975, 1.025, 3).astype(np.float32)
+    out = np.empty_like(image)
+    for top in range(0, len(image), 512):
+        part = soft[top : top + 512]
+        grey = part.mean(axis=-1, keepdims=True)
+        part = (grey + (part - grey) * 0.82) * tone * 0.9 + np.array([10, 12, 16], np.float32)
+        part = part + rng.normal(0, 2.2, (*part.shape[:2], 1)).astype(np.float32)
+        out[top : top + 512] = np.clip(part, 0, 255).astype(np.uint8)
+    return out
