@@ -68,6 +68,14 @@ def test_no_usable_fix(make_bag: MakeBag, rows: list[Row], maker: object) -> Non
     assert "none of 4 fixes is usable" in bad(examine_bag(make_bag(rows=lost), DATUM))
 
 
+def test_antenna_that_nothing_ties_to_the_vehicle(make_bag: MakeBag, rows: list[Row]) -> None:
+    for topic, _, _, message in rows:
+        if topic == "/fix":
+            message.header.frame_id = "mast"
+    found = bad(examine_bag(make_bag(rows=rows), DATUM), Level.WARN)
+    assert "the place of the antenna is not known" in found and "publish base_link -> mast" in found
+
+
 def test_wrong_image_size_and_calibration(make_bag: MakeBag, rows: list[Row], maker: object) -> None:
     changed = []
     for topic, kind, stamp, message in rows:

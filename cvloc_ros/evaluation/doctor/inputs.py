@@ -69,6 +69,13 @@ def check_fix(survey: Survey) -> Iterator[Check]:
             "GNSS", f"{survey.unknown_covariances} of {count} fixes state no covariance",
             "let the driver fill it, or set prior.fix_sigma_floor_m to the receiver's real error",
         )
+    base = survey.wiring.config.frames.base
+    for frame in sorted({f.frame_id for f in usable} - {"", base}):
+        if fault := _untied(survey, frame, usable[-1].stamp_ns):
+            yield warn(
+                "GNSS", f"the place of the antenna is not known: {fault}",
+                f"publish {base} -> {frame}; until then the fix is taken as that of {base}",
+            )
     sigma = math.sqrt(float(np.median([np.trace(f.covariance_m2) / 2 for f in usable])))
     yield ok("GNSS", f"{len(usable)} of {count} fixes usable, sigma {sigma:.1f} m in the median")
 
