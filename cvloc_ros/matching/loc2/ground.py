@@ -27,19 +27,27 @@ _COLUMNS_ELSE = 1232
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GroundHalf:
-    """Of N tokens: descriptors (D, N), which may match (N,), pixels (N, 2), displacements from the camera (N, 2).
+class GroundPoints:
+    """Of N tokens: which may match (N,), their pixels (N, 2), their displacements from the camera (N, 2).
 
     Displacements are in axes of base at the view's own stamp, `camera_xy` (2,) is the camera's place there. `metric`:
     displacements are metres; otherwise up to a factor.
     """
 
-    descriptors: torch.Tensor
-    valid: torch.Tensor
+    valid: Mask
     uv: F64
     displacement: F64
     camera_xy: F64
     metric: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroundHalf:
+    """Descriptors (D, N) of the tokens of a view, which of them may match (N,), and where they lie."""
+
+    descriptors: torch.Tensor
+    valid: torch.Tensor
+    points: GroundPoints
 
 
 class GroundEncoder:
@@ -89,30 +97,38 @@ class GroundEncoder:
         return max(rows // step, 1) * step, max(cols // step, 1) * step
 
     def _encode(self, view: GroundView) -> GroundHalf:
-        _check(view)
-        size = self.size_px(view)
-        rows, cols = size[0] // self._patch_px, size[1] // self._patch_px
-        # Networks know pictures the right way up; a camera mounted upside down is turned, and its tokens with it.
-        turned = bool(view.T_base_camera[2, 1] > 0)
+        image = self.image(view)
         with torch.inference_mode():
-            described = self._describe(to_image(view.rgb[::-1, ::-1] if turned else view.rgb, size, self._device))[0]
+            described = self._describe(image)[0]
         with torch.cuda.stream(self._side) if self._side is not None else nullcontext():
-            depth = self._depth(view)
+            points = self.points(view)
+        return GroundHalf(described, torch.from_numpy(points.valid).to(self._device), points)
+
+    def image(self, view: GroundView) -> torch.Tensor:
+        """Return the image (1, 3, rows, columns) that is described, the right way up, as networks know pictures.
+
+        Raises:
+            ImageError: the image does not fit its camera.
+        """
+        _check(view)
+        return to_image(view.rgb[::-1, ::-1] if _turned(view) else view.rgb, self.size_px(view), self._device)
+
+    def points(self, view: GroundView) -> GroundPoints:
+        """Return where the tokens of `image` lie.
+
+        Raises:
+            ImageError: depth is missing.
+        """
+        rows, cols = (side // self._patch_px for side in self.size_px(view))
+        depth = self._depth(view)
         uv = lifting.token_pixels(view.camera, rows, cols, published=self._published)
         rays = lifting.token_rays(view, uv, depth.along)
         metres, near = lifting.token_depth(depth, rows, cols, self._limits.max_m, published=self._published)
         valid = near & np.isfinite(rays).all(axis=1) & _usable(view, rows, cols)
         displacement = np.where(valid[:, None], rays[:, :2] * metres[:, None], 0.0)
-        if turned:
-            uv, displacement, valid = uv[::-1], displacement[::-1], valid[::-1]
-        return GroundHalf(
-            described,
-            torch.from_numpy(np.ascontiguousarray(valid)).to(self._device),
-            uv,
-            displacement,
-            view.T_base_camera[:2, 3].astype(np.float64),
-            depth.metric,
-        )
+        if _turned(view):
+            uv, displacement, valid = uv[::-1], displacement[::-1], np.ascontiguousarray(valid[::-1])
+        return GroundPoints(valid, uv, displacement, view.T_base_camera[:2, 3].astype(np.float64), depth.metric)
 
 
 def to_image(rgb: U8, size: tuple[int, int], device: torch.device) -> torch.Tensor:
@@ -121,6 +137,11 @@ def to_image(rgb: U8, size: tuple[int, int], device: torch.device) -> torch.Tens
     if image.shape[2:] == size:
         return image
     return functional.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+
+
+def _turned(view: GroundView) -> bool:
+    """Tell whether the camera is mounted upside down; its picture is then turned, and its tokens with it."""
+    return bool(view.T_base_camera[2, 1] > 0)
 
 
 def _usable(view: GroundView, rows: int, cols: int) -> Mask:

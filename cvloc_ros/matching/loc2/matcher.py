@@ -20,7 +20,7 @@ from cvloc_ros.matching.layers.pose import RansacSettings
 from cvloc_ros.matching.layers.sampling import Matches, sample_matches
 from cvloc_ros.matching.loc2 import checkpoint
 from cvloc_ros.matching.loc2.aerial import AerialHalf, Crop, KeptHalves, cell_mask, place_crop
-from cvloc_ros.matching.loc2.ground import GroundEncoder, GroundHalf, to_image
+from cvloc_ros.matching.loc2.ground import GroundEncoder, GroundPoints, to_image
 from cvloc_ros.matching.loc2.network import Loc2Network
 from cvloc_ros.matching.loc2.scale import Lifted, recover_scale
 from cvloc_ros.types import (
@@ -81,7 +81,7 @@ class Loc2Matcher:
             # Points without imagery match nothing; scores that are no numbers say nothing.
             probability = torch.nan_to_num(probability * there.valid[:, None], nan=0.0, posinf=0.0)
             seed = max(view.stamp_ns for view in views) % _SEED
-            return self._lift(probability, _Tokens.of(views, halves), there, crop, seed)
+            return self._lift(probability, _Tokens.of(views, [half.points for half in halves]), there, crop, seed)
 
     def warm_up(self) -> float:
         """Run the networks once on grey images of their usual size; return the seconds it took."""
@@ -157,7 +157,7 @@ class Loc2Matcher:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tokens:
-    """Tokens of all views one after the other, in base at the reference stamp: see `GroundHalf`."""
+    """Tokens of all views one after the other, in base at the reference stamp: see `GroundPoints`."""
 
     displacement: F64
     camera: F64
@@ -166,18 +166,18 @@ class _Tokens:
     metric: bool
 
     @classmethod
-    def of(cls, views: Sequence[GroundView], halves: Sequence[GroundHalf]) -> _Tokens:
+    def of(cls, views: Sequence[GroundView], points: Sequence[GroundPoints]) -> _Tokens:
         turned = [
-            Pose2(0.0, 0.0, view.T_ref_base.yaw_rad).apply(half.displacement)
-            for view, half in zip(views, halves, strict=True)
+            Pose2(0.0, 0.0, view.T_ref_base.yaw_rad).apply(part.displacement)
+            for view, part in zip(views, points, strict=True)
         ]
         places = [
-            np.broadcast_to(view.T_ref_base.apply(half.camera_xy), half.displacement.shape)
-            for view, half in zip(views, halves, strict=True)
+            np.broadcast_to(view.T_ref_base.apply(part.camera_xy), part.displacement.shape)
+            for view, part in zip(views, points, strict=True)
         ]
-        index = [np.full(len(half.uv), number, np.int64) for number, half in enumerate(halves)]
-        uv = np.concatenate([half.uv for half in halves])
-        metric = all(half.metric for half in halves)
+        index = [np.full(len(part.uv), number, np.int64) for number, part in enumerate(points)]
+        uv = np.concatenate([part.uv for part in points])
+        metric = all(part.metric for part in points)
         return cls(np.concatenate(turned), np.concatenate(places), uv, np.concatenate(index), metric)
 
 
