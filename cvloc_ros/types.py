@@ -72,25 +72,20 @@ class CameraModel(Protocol):
     @property
     def kind(self) -> str:
         """Name of the model, such as plumb_bob or equirectangular."""
-        ...
 
     @property
     def width(self) -> int:
         """Columns of the image."""
-        ...
 
     @property
     def height(self) -> int:
         """Rows of the image."""
-        ...
 
     def project(self, points: F64) -> tuple[F64, Mask]:
         """Project points (..., 3) of the optical frame to uv (..., 2) px; the mask tells which are in the image."""
-        ...
 
     def unproject(self, uv: F64) -> F64:
         """Turn pixels (..., 2) into unit rays (..., 3) of the optical frame; NaN where the model has none."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +165,6 @@ class GroundProjector(Protocol):
 
     def __call__(self, views: Sequence[GroundView], grid: GroundGrid) -> GroundImage:
         """Project views of one stamp (their `T_ref_base` is ignored) onto the ground of their base frame."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -390,18 +384,14 @@ class Matcher(Protocol):
 
     def encode_aerial(self, patch: AerialPatch) -> AerialCode:
         """Compute what depends on the aerial image alone; kept while the vehicle stays in the patch."""
-        ...
 
     def match(
         self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow
     ) -> Correspondences | ScoreVolume:
         """Compare the views with the patch inside the window."""
-        ...
 
     def warm_up(self) -> float:
         """Run once on dummy data; return the seconds it took."""
-        ...
 
     def close(self) -> None:
         """Free device memory."""
-        ...

@@ -161,6 +161,7 @@ def test_a_published_checkpoint_is_converted_and_read(formula: ModuleType, tmp_p
         Loc2Matcher(Matching(loc2=Loc2(weights=str(tmp_path / "model.pt"), backbone="conv", geometry="mended")), CPU)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_wrong_checkpoints_name_what_is_wrong(formula: ModuleType, tmp_path: Path) -> None:
     tensors, file = published(formula), tmp_path / "model.pt"
     cases = {
