@@ -17,15 +17,18 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cvloc_ros.config.fg2 import Fg2
+from cvloc_ros.config.gridloc import GridLoc
 from cvloc_ros.config.loc2 import Depth, Loc2
 from cvloc_ros.config.matching import Classical, Matching
 from cvloc_ros.config.section import Section, param
 from cvloc_ros.config.sections import Camera, Estimation, Frames, Geo, Inputs, Output, Prior, Search, Tiles
+from cvloc_ros.config.viewbridge import ViewBridge
 from cvloc_ros.errors import ConfigError
 
 __all__ = [
-    "Camera", "Classical", "Config", "Depth", "Estimation", "Fg2", "Frames", "Geo", "Inputs", "Loc2", "Matching",
-    "Output", "Prior", "Search", "Section", "Tiles", "load", "merge", "param", "parse", "walk",
+    "Camera", "Classical", "Config", "Depth", "Estimation", "Fg2", "Frames", "Geo", "GridLoc", "Inputs", "Loc2",
+    "Matching", "Output", "Prior", "Search", "Section", "Tiles", "ViewBridge", "load", "merge", "param", "parse",
+    "walk",
 ]  # fmt: skip
 
 

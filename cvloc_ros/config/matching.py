@@ -9,8 +9,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cvloc_ros.config.fg2 import Fg2
+from cvloc_ros.config.gridloc import GridLoc
 from cvloc_ros.config.loc2 import Depth, Loc2
 from cvloc_ros.config.section import Section, param
+from cvloc_ros.config.viewbridge import ViewBridge
 
 
 class Classical(Section):
@@ -36,7 +38,9 @@ class Matching(Section):
     keyframe_max_age_m: float = param(40.0, "Keyframes further back than this are dropped.", unit="m", gt=0, le=500)
     classical: Classical = Field(default_factory=Classical)
     fg2: Fg2 = Field(default_factory=Fg2)
+    gridloc: GridLoc = Field(default_factory=GridLoc)
     loc2: Loc2 = Field(default_factory=Loc2)
+    viewbridge: ViewBridge = Field(default_factory=ViewBridge)
     depth: Depth = Field(default_factory=Depth)
 
     @model_validator(mode="after")

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 MATCHERS = {
     "classical": "cvloc_ros.matching.classical:ClassicalMatcher",
     "fg2": "cvloc_ros.matching.fg2.matcher:Fg2Matcher",
+    "gridloc": "cvloc_ros.matching.gridloc.matcher:GridLocMatcher",
     "loc2": "cvloc_ros.matching.loc2.matcher:Loc2Matcher",
+    "viewbridge": "cvloc_ros.matching.viewbridge.matcher:ViewBridgeMatcher",
 }
 """Name to `module:class`; the class is called with (config, device, project_ground)."""
 

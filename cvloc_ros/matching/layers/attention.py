@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +47,9 @@ class DeformableAttention(nn.Module):
         self.value_proj = nn.Linear(channels, channels)
         self.output_proj = nn.Linear(channels, channels)
         self.dropout = nn.Dropout(dropout)
+        self.reweigh: Callable[[Tensor], Tensor] | None = None
+        """What `select` does to the shares (B, N, K) of the candidates before it mixes them; None: nothing."""
+
         self.reset()
 
     def reset(self) -> None:
@@ -113,6 +116,7 @@ class DeformableAttention(nn.Module):
         ranked = logits if visible is None else logits.masked_fill(~visible, -torch.inf)
         none = torch.isneginf(ranked).all(-1, keepdim=True)
         share = torch.softmax(torch.where(none, 0.0, ranked), -1) * ~none
+        share = share if self.reweigh is None else self.reweigh(share)
         mixed = gather(values, index.flatten(3), (weight * share[:, :, None, :, None]).flatten(3))
         out = self.dropout(self.output_proj(mixed)) + query
         return Selected(torch.where(none, query, out), logits, share)

@@ -1,0 +1,163 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`matcher.name: gridloc`: camera images and an aerial patch in, a score volume of the pose of base out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cvloc_ros.config import Matching
+from cvloc_ros.errors import ImageError, ModelError
+from cvloc_ros.matching.fg2.aerial import AerialSide, Crop, cell_validity, crop_near, cut, to_device
+from cvloc_ros.matching.fg2.projection import looking
+from cvloc_ros.matching.fg2.views import roll, roll_to_north, to_tensor
+from cvloc_ros.matching.gridloc.model import Model, open_model
+from cvloc_ros.matching.gridloc.settings import GridLocSettings
+from cvloc_ros.matching.gridloc.volume import Seen, axes, volume
+from cvloc_ros.types import U8, AerialCode, AerialPatch, GroundProjector, GroundView, Pose2, ScoreVolume, SearchWindow
+
+_PANORAMA = "equirectangular"
+
+
+class GridLocMatcher:
+    """Classifies the camera's place (and heading) in the aerial image, and tells it as a distribution.
+
+    The source takes one image. Several views are taken as independent observations of one pose; how far they are not is
+    left to the temperature of the estimation.
+    """
+
+    name = "gridloc"
+
+    def __init__(
+        self,
+        config: Matching,
+        device: torch.device,
+        project_ground: GroundProjector | None = None,
+        model: Model | None = None,
+    ) -> None:
+        """Load the network, or take a `model` that is in memory.
+
+        Raises:
+            ModelError: weights are missing or of another model.
+        """
+        del project_ground  # this method has no plane of the ground
+        self._config, self._device = config.gridloc, device
+        if model is None and not config.gridloc.weights:
+            msg = "matcher.gridloc.weights is empty; name a file of trained weights (none are published)"
+            raise ModelError(msg)
+        self._model = model or open_model(config.gridloc.weights, device)
+
+    def encode_aerial(self, patch: AerialPatch) -> AerialCode:
+        """Put the patch on the device; the crops that frames ask for are encoded once and kept with it."""
+        return AerialCode(patch, to_device(patch, self._device))
+
+    def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> ScoreVolume:
+        """Score every pose of the window; -inf where there is no imagery, and everywhere without a view.
+
+        Raises:
+            ImageError: an image does not fit its camera.
+            ModelError: the aerial code is another matcher's, or no view is of the kind that the model was trained for.
+        """
+        side = aerial.data
+        if not isinstance(side, AerialSide):
+            msg = f"aerial code of another matcher: {type(side).__name__}; encode the patch with gridloc"
+            raise ModelError(msg)
+        chosen = choose(views, self._model.network.settings, self._config.max_views)
+        with torch.inference_mode():
+            seen = [self._look(view, side, aerial.patch, window) for view in chosen]
+            on = axes(window, self._config.step_m, math.radians(self._config.yaw_step_deg))
+            return volume(seen, on, self._model.network.settings, self._config.floor, self._device)
+
+    def warm_up(self) -> float:
+        """Run the network once on grey images; return the seconds it took."""
+        start = time.perf_counter()
+        settings = self._model.network.settings
+        with torch.inference_mode():
+            ground = torch.full((1, 3, *settings.ground_size), 0.5, device=self._device)
+            self._model.locate(ground, torch.full((1, 3, *[settings.aerial_size] * 2), 0.5, device=self._device))
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter() - start
+
+    def close(self) -> None:
+        """Free cached device memory."""
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _look(self, view: GroundView, side: AerialSide, patch: AerialPatch, window: SearchWindow) -> Seen:
+        settings = self._model.network.settings
+        check_image(view)
+        view = upright(view)
+        yaw = window.centre.yaw_rad + view.T_ref_base.yaw_rad
+        if settings.align == "roll":
+            view = roll(view, roll_to_north(view, yaw))
+        direction = looking(view.T_base_camera)
+        crop = crop_near(window.centre.xy, yaw + direction if settings.align == "heading" else None)
+        described, imagery = self._aerial(side, patch, crop)
+        tokens = self._model.ground(to_tensor(visible_part(view, settings), settings.ground_size, self._device))
+        head = self._model.network.locate(described, self._model.network.encode_ground(tokens))
+        mounted = Pose2.at(view.T_base_camera[:2, 3], direction)
+        return Seen(head, crop, imagery, view.T_ref_base @ mounted)
+
+    def _aerial(self, side: AerialSide, patch: AerialPatch, crop: Crop) -> tuple[Tensor, Tensor]:
+        key = ("gridloc", crop)
+        if key not in side.codes:
+            settings = self._model.network.settings
+            image, valid = cut(side, patch, crop, settings.extent_m, settings.aerial_size)
+            described = self._model.network.encode_aerial(self._model.aerial(image))
+            side.keep(key, (described, cell_validity(valid, settings.cells)))
+        side.codes.move_to_end(key)
+        return side.codes[key]
+
+
+def choose(views: Sequence[GroundView], settings: GridLocSettings, most: int) -> list[GroundView]:
+    """Take the newest views of the kind that the model knows.
+
+    Raises:
+        ModelError: there are views, and none is of that kind.
+    """
+    fitting = [view for view in views if (view.camera.kind == _PANORAMA) == settings.panorama]
+    if views and not fitting:
+        kinds = ", ".join(sorted({view.camera.kind for view in views}))
+        wanted = "panoramas (equirectangular)" if settings.panorama else "perspective images"
+        msg = f"the cameras are {kinds}, but matcher.gridloc.weights is a model of {wanted}; name other weights"
+        raise ModelError(msg)
+    return sorted(fitting, key=lambda view: -view.stamp_ns)[:most]
+
+
+def visible_part(view: GroundView, settings: GridLocSettings) -> U8:
+    """Cut the part of the image out that the network sees, grey where the view is masked."""
+    rgb = view.rgb if view.valid is None else np.where(view.valid[..., None], view.rgb, np.uint8(128))
+    rows, cols = rgb.shape[:2]
+    top, bottom, left, right = settings.ground_crop
+    return rgb[round(top * rows) : round(bottom * rows), round(left * cols) : round(right * cols)]
+
+
+def upright(view: GroundView) -> GroundView:
+    """Turn the picture of a camera that is mounted upside down."""
+    if view.T_base_camera[2, 1] <= 0.0:
+        return view
+    return dataclasses.replace(
+        view, rgb=view.rgb[::-1, ::-1], valid=None if view.valid is None else view.valid[::-1, ::-1],
+        T_base_camera=view.T_base_camera @ np.diag([-1.0, -1.0, 1.0, 1.0]),
+    )  # fmt: skip
+
+
+def check_image(view: GroundView) -> None:
+    """Refuse an image that is not RGB of its camera's size.
+
+    Raises:
+        ImageError: it is not.
+    """
+    size = (view.camera.height, view.camera.width, 3)
+    if view.rgb.shape != size or view.rgb.dtype != np.uint8:
+        found = f"{view.rgb.shape} {view.rgb.dtype}"
+        msg = f"image of camera {view.camera_name} is {found}; its calibration says {size} uint8"
+        raise ImageError(msg)
