@@ -89,8 +89,8 @@ class Fg2Network(nn.Module):
         self.ground_projector = Projector(settings.channels, widths, layers=layers)
         self.aerial_projector = Projector(settings.channels, widths, layers=layers)
         self.matching = MatchingMatrix(settings.temperature)
-        self._self_reference: Tensor
-        self.register_buffer("_self_reference", settings.self_reference(), persistent=False)
+        self.self_reference: Tensor
+        self.register_buffer("self_reference", settings.self_reference(), persistent=False)
 
     def encode_aerial(self, tokens: Tensor) -> Tensor:
         """Descriptors (B, D, cells²) of aerial tokens (B, C, h, w)."""
@@ -140,7 +140,7 @@ class Fg2Network(nn.Module):
         step: LiftingRound = self.rounds[number]  # type: ignore[assignment]
         settings = self.settings
         own = TokenGrid(settings.ground_rows(), settings.cells)
-        plane = step.norm1(step.self_attention(plane, plane, own, self._self_reference) + step.identity * plane)
+        plane = step.norm1(step.self_attention(plane, plane, own, self.self_reference) + step.identity * plane)
         chosen: Selected = step.cross_attention.select(plane, value, grids, references, step.scorer, visible)
         plane = step.norm2(chosen.out + step.identity * plane)
         reused = settings.published and number == _REUSED_ROUND

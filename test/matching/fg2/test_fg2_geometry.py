@@ -18,24 +18,7 @@ from cvloc_ros.matching.fg2.output import trace
 from cvloc_ros.matching.fg2.projection import inside, panorama_reference, pinhole_reference, usable, view_reference
 from cvloc_ros.matching.fg2.settings import VARIANTS, Fg2Settings
 from cvloc_ros.matching.fg2.views import ground_in_base, prepare, roll
-from cvloc_ros.types import GroundView, Pose2
-
-FORWARD = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-"""Optical frame of a camera that looks along x of base."""
-
-
-def mounting(x=0.0, y=0.0, z=1.6, yaw=0.0, pitch=0.0):
-    c, s, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
-    T = np.eye(4)
-    turned, nodded = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]), np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
-    T[:3, :3] = turned @ nodded @ FORWARD
-    T[:3, 3] = x, y, z
-    return T
-
-
-def make_view(camera, T, rgb=None, **more):
-    rgb = np.zeros((camera.height, camera.width, 3), np.uint8) if rgb is None else rgb
-    return GroundView("c", rgb, camera, T, 0, **more)
+from cvloc_ros.types import Pose2
 
 
 def test_published_panorama_table():
@@ -59,7 +42,7 @@ def test_published_shapes_and_steps():
     torch.testing.assert_close(mended.self_reference()[0, 0], torch.tensor([0.025, 0.05]))
 
 
-def test_a_level_pinhole_gives_the_published_references():
+def test_a_level_pinhole_gives_the_published_references(mounting, make_view):
     settings = VARIANTS["kitti"]
     camera = Pinhole(1242, 375, 721.5, 721.5, 609.6, 172.9)
     reference, uv = view_reference(settings, make_view(camera, mounting(0.5, -0.2, 1.65, yaw=0.3)))
@@ -73,7 +56,7 @@ def test_a_level_pinhole_gives_the_published_references():
     assert usable(make_view(camera, mounting()), uv).any()
 
 
-def test_a_level_panorama_gives_the_published_references():
+def test_a_level_panorama_gives_the_published_references(mounting, make_view):
     settings = VARIANTS["vigor_known"]
     reference, _ = view_reference(settings, make_view(Equirectangular(1428, 714), mounting(1.0, 2.0, 2.5, yaw=-2.0)))
     published = panorama_reference(settings.volume()).numpy()
@@ -91,7 +74,7 @@ def test_a_level_panorama_gives_the_published_references():
         Equirectangular(800, 400),
     ],
 )
-def test_any_camera_sees_the_volume_where_it_is(camera):
+def test_any_camera_sees_the_volume_where_it_is(camera, mounting, make_view):
     settings = Fg2Settings(extent_m=30.0, cells=10, heights=4, height_min_m=0.0, height_max_m=6.0)
     view = make_view(camera, mounting(1.2, 0.4, 1.7, yaw=0.8, pitch=0.1), T_ref_base=Pose2(-2.0, 0.5, 0.2))
     reference, uv = view_reference(settings, view)
@@ -108,7 +91,7 @@ def test_any_camera_sees_the_volume_where_it_is(camera):
     assert cosine[seen].min() > 1 - 1e-6
 
 
-def test_masked_pixels_are_no_evidence():
+def test_masked_pixels_are_no_evidence(mounting, make_view):
     camera = Equirectangular(80, 40)
     settings = Fg2Settings(extent_m=30.0, cells=10, heights=2, height_min_m=0.0, height_max_m=1.0)
     valid = np.ones((40, 80), bool)
@@ -119,7 +102,7 @@ def test_masked_pixels_are_no_evidence():
     assert not none.visible.any()
 
 
-def test_rolling_a_panorama_turns_its_camera():
+def test_rolling_a_panorama_turns_its_camera(mounting, make_view):
     camera = Equirectangular(80, 40)
     rgb = np.random.default_rng(0).integers(0, 255, (40, 80, 3), np.uint8)
     view = make_view(camera, mounting(yaw=0.4, pitch=0.2), rgb)
@@ -158,9 +141,10 @@ def test_a_crop_shows_what_is_there(world):
         truth = world.look(crop.to_map(np.stack(np.meshgrid(axis, axis, indexing="ij"), -1)))[..., 0] / 255.0
         assert np.abs(image[0, 0].numpy() - truth).mean() < 0.01
         assert float(valid.min()) > 0.999
-    _, valid = cut(side, patch, Crop(58.0, 0.0, 0.0), 32.0, 80)
+    _, valid = cut(side, patch, Crop(60.0, 0.0, 0.0), 32.0, 80)
     cells = cell_validity(valid, 8).view(8, 8)
-    assert cells[:, :4].all() and not cells[:, 4:].any()
+    assert cells[:, :4].all()
+    assert not cells[:, 4:].any()
 
 
 @pytest.mark.parametrize(
