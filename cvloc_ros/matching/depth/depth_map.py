@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from cvloc_ros.errors import ImageError
-from cvloc_ros.types import F32, GroundView
+from cvloc_ros.types import F32, F64, CameraModel, GroundView
 
 Along = Literal["axis", "ray"]
 
@@ -92,6 +92,15 @@ def known(metres: F32) -> F32:
 def along(view: GroundView) -> Along:
     """Tell how the measured depth of a view counts: along the axis for pinhole images, else along the ray."""
     return "axis" if view.camera.kind in PINHOLE_KINDS else "ray"
+
+
+def depth_axis(camera: CameraModel) -> F64:
+    """Direction (3,) in the optical frame along which depth images of this camera count.
+
+    z, but for a rectified image, whose axes are turned against the optical frame, that of the image.
+    """
+    rotation = getattr(camera, "rotation", None)
+    return np.array([0.0, 0.0, 1.0]) if rotation is None else np.reshape(np.asarray(rotation, np.float64), (3, 3))[2]
 
 
 def _medians(values: F32, rows: int, cols: int) -> F32:

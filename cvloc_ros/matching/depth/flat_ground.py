@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from cvloc_ros.errors import ImageError
-from cvloc_ros.matching.depth.depth_map import Along, DepthMap
+from cvloc_ros.matching.depth.depth_map import Along, DepthMap, depth_axis
 from cvloc_ros.types import F32, F64, GroundView
 
 _STEP_PX = 4
@@ -50,5 +50,5 @@ def distance_to_ground(view: GroundView, uv: F64, along: Along = "ray") -> F32:
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.where(down > 1e-6, height_m / down, np.nan)
     if along == "axis":
-        distance = distance * rays[..., 2]
+        distance = distance * (rays @ depth_axis(view.camera))
     return np.asarray(np.where(distance > 0, distance, np.nan), dtype=np.float32)

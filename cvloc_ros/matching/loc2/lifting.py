@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cvloc_ros.matching.depth.depth_map import Along, DepthMap
+from cvloc_ros.matching.depth.depth_map import Along, DepthMap, depth_axis
 from cvloc_ros.types import F64, CameraModel, GroundView, Mask
 
 _LEVEL = 0.05
@@ -32,7 +32,8 @@ def token_rays(view: GroundView, uv: F64, along: Along) -> F64:
     rays = view.camera.unproject(uv)
     if along == "axis":
         with np.errstate(divide="ignore", invalid="ignore"):
-            rays = np.where(rays[..., 2:] > _LEVEL, rays / rays[..., 2:], np.nan)
+            part = (rays @ depth_axis(view.camera))[..., None]
+            rays = np.where(part > _LEVEL, rays / part, np.nan)
     turned: F64 = rays @ view.T_base_camera[:3, :3].T
     return turned
 

@@ -101,6 +101,8 @@ class Loc2Matcher:
         """Free device memory."""
         self._depth.close()
         self._network.to("cpu")
+        if isinstance(self._backbone, backbone.FrozenBackbone):
+            self._backbone.network.to("cpu")
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -68,7 +68,7 @@ def true_points(view: GroundView) -> np.ndarray:
             v = (row + 0.5) * camera.height / GRID[0] - 0.5
             ray = camera.unproject(np.array([u, v]))
             if camera.kind in ("plumb_bob", "rational_polynomial"):
-                ray = ray / ray[2]
+                ray = ray / (SMALL_TURN[2] @ ray if isinstance(camera, Rotated) else ray[2])
             metres = float(view.depth[min(round(v), camera.height - 1), min(round(u), camera.width - 1)])
             points.append((view.T_base_camera @ [*(ray * metres), 1.0])[:2])
     return view.T_ref_base.apply(np.array(points))
