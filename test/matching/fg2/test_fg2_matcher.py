@@ -19,7 +19,9 @@ from cvloc_ros.matching import registry
 from cvloc_ros.matching.fg2 import checkpoint, matcher, model
 from cvloc_ros.matching.fg2.decode import draw, settle
 from cvloc_ros.matching.fg2.matcher import Fg2Matcher
+from cvloc_ros.matching.fg2.network import Fg2Network
 from cvloc_ros.matching.fg2.settings import VARIANTS
+from cvloc_ros.matching.layers import dinov2
 from cvloc_ros.matching.layers.pose import procrustes as batched
 from cvloc_ros.types import AerialCode, AerialPatch, Pose2, SearchWindow
 
@@ -207,6 +209,8 @@ def test_no_view_no_evidence_no_imagery_and_values_that_are_not_finite(small_set
         assert not found.weights.any()
         assert np.isfinite(found.ground).all()
         assert from_matches(found, np.random.default_rng(0)) is None
+        strict = make(small_settings(), ransac=True)
+        assert not strict.match(views, code, window).weights.any()
     broken = make(small_settings())
     with torch.no_grad():
         next(iter(broken._model.backbone.parameters()))[0] = torch.nan
@@ -230,6 +234,32 @@ def test_files_and_registry(small_settings, tmp_path, mounting, make_view):
     subject.close()
     with pytest.raises(ModelError, match=r"matcher\.fg2\.weights is empty"):
         registry.create(config(), lambda *_: None)
+
+
+def test_a_frozen_backbone_serves_both_passes(small_settings, tmp_path, mounting, make_view):
+    torch.manual_seed(0)
+    torch.save(dinov2.create("vits14").state_dict(), tmp_path / "dino.pth")
+    plain = {"mode": "published", "backbone": "vits14", "channels": 384, "ground_size": (56, 112), "aerial_size": 56}
+    for name, align in (("second", "roll"), ("first", "north")):
+        made = small_settings(**plain, align=align, shifted=True)
+        checkpoint.write(tmp_path / f"{name}.safetensors", made, Fg2Network(made).state_dict())
+    paths = {"weights": tmp_path / "second.safetensors", "orientation_weights": tmp_path / "first.safetensors"}
+    subject = registry.create(
+        config(backbone_weights=str(tmp_path / "dino.pth"), **{key: str(path) for key, path in paths.items()}),
+        lambda *_: None,
+    )
+    assert subject._first.backbone is subject._model.backbone
+    rgb = np.random.default_rng(0).integers(0, 255, (80, 160, 3), np.uint8)
+    view = make_view(CAMERAS["panorama"], mounting(yaw=0.3), rgb)
+    window = SearchWindow(Pose2.at(ORIGIN, 0.4), 10, math.pi)
+    found = subject.match([view], subject.encode_aerial(patch_at(ORIGIN)), window)
+    assert found.weights[0] > 0
+    assert np.isfinite(found.uv[found.weights > 0]).all()
+    assert found.inlier_m == 2.5
+    with pytest.raises(ModelError, match="DINOv2 vits14"):
+        registry.create(
+            config(weights=str(paths["weights"]), backbone_weights=str(paths["weights"])), lambda *_: None
+        )
 
 
 def test_files_of_other_models(small_settings, tmp_path):
