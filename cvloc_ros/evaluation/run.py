@@ -23,6 +23,7 @@ from cvloc_ros.evaluation import outputs
 from cvloc_ros.evaluation import truth as truth_module
 from cvloc_ros.evaluation.attempts import Attempt
 from cvloc_ros.evaluation.bag import Bag
+from cvloc_ros.evaluation.datum import guess_datum
 from cvloc_ros.evaluation.feed import Feed
 from cvloc_ros.evaluation.gallery import Gallery
 from cvloc_ros.evaluation.map_notes import is_simulated, map_notes
@@ -67,10 +68,10 @@ def run(config: Config, options: Options, opener: Callable[[Config], Session] = 
     with Bag.open(options.bag) as bag:
         wiring = wire(bag, config, options.truth_topic, options.cameras)
         truth = _truth(bag, wiring, options)
-        used = with_datum(wiring.config, bag, wiring, truth)
+        used, told = with_datum(wiring.config, bag, wiring, truth)
         if not options.as_live:
             used = merge(used, {"output": {"min_interval_s": 0.0}})
-        wiring = replace(wiring, config=used)
+        wiring = replace(wiring, config=used, notes=(*wiring.notes, *told))
         outputs.prepare(options.out)
         session = opener(used)
         try:
@@ -81,24 +82,29 @@ def run(config: Config, options: Options, opener: Callable[[Config], Session] = 
     return replayed
 
 
-def with_datum(config: Config, bag: Bag, wiring: Wiring, truth: Trajectory | None) -> Config:
-    """Return the configuration with a datum: as configured, else the bag's datum topic, else the first fix.
+def with_datum(
+    config: Config, bag: Bag, wiring: Wiring, truth: Trajectory | None
+) -> tuple[Config, tuple[str, ...]]:
+    """Return the configuration with a datum (as given, the bag's topic, a guess, the first fix) and what to tell of it.
 
     Raises:
         BagError: there is truth, but nothing says where its map lies on the Earth.
     """
     if config.geo.datum:
-        return config
+        return config, ()
     for item in bag.messages([wiring.datum] if wiring.datum else []):
         fix = messages.fix(item.message)
-        return merge(config, {"geo": {"datum": [fix.latitude_deg, fix.longitude_deg, 0.0]}})
+        return merge(config, {"geo": {"datum": [fix.latitude_deg, fix.longitude_deg, 0.0]}}), ()
     if truth is not None:
+        guess = guess_datum(bag, wiring, truth)
+        if guess is not None:
+            return merge(config, {"geo": {"datum": [guess.latitude_deg, guess.longitude_deg, 0.0]}}), (str(guess),)
         msg = (
             f"truth ({truth.source}) is given in map metres, but no datum says where that map lies: give "
             "--datum LAT,LON or geo.datum, or replay without evaluation with --truth none (the first fix is the datum)"
         )
         raise BagError(msg)
-    return merge(config, {"geo": {"datum_source": "first_fix"}})
+    return merge(config, {"geo": {"datum_source": "first_fix"}}), ()
 
 
 def _truth(bag: Bag, wiring: Wiring, options: Options) -> Trajectory | None:
