@@ -166,7 +166,7 @@ def _read_pickle(file: Path) -> object:
         content: object = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as err:
         msg = (
-            f"{file} is not a plain state dict: {_first_line(err)}. It is damaged, no PyTorch file, or holds objects "
+            f"{file} is not a plain state dict: {_reason(err)}. It is damaged, no PyTorch file, or holds objects "
             "other than tensors, which are never unpickled because they can run code; save the state dict alone"
         )
         raise ModelError(msg) from err
@@ -177,7 +177,7 @@ def _read_pickle(file: Path) -> object:
 
 def _damaged(file: Path, err: Exception) -> str:
     size = file.stat().st_size if file.exists() else 0
-    reason = _first_line(err)
+    reason = _reason(err)
     return f"{file} ({size} bytes) cannot be read: {reason}; it is cut off or no file of weights; fetch it again"
 
 
@@ -185,8 +185,8 @@ def _no_safetensors(file: Path) -> str:
     return f"{file} needs the package safetensors; pip install safetensors, or use a PyTorch file (.pth)"
 
 
-def _first_line(err: Exception) -> str:
-    return (str(err).strip() or type(err).__name__).splitlines()[0]
+def _reason(err: Exception) -> str:
+    return (str(err).strip() or type(err).__name__).splitlines()[0].split(". ")[0]
 
 
 def _some(names: Iterable[str]) -> str:

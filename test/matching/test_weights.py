@@ -59,7 +59,7 @@ def test_a_pickle_that_is_no_state_dict(content, message, tmp_path):
 
 
 def test_a_plain_pickle_is_not_run(tmp_path):
-    (tmp_path / "x.pt").write_bytes(pickle.dumps({"a": Evil()}))
+    (tmp_path / "x.pt").write_bytes(pickle.dumps({"a": Evil()}, protocol=2))
     with pytest.raises(ModelError, match=r"x\.pt"):
         weights.read_tensors(tmp_path / "x.pt")
 

@@ -82,6 +82,9 @@ def convert(source: Path | str, target: Path | str, variant: str) -> None:
     if variant not in VARIANTS:
         msg = f"FG² variant {variant!r} is unknown; there are {', '.join(VARIANTS)}"
         raise ModelError(msg)
+    if weights.read_facts(source).get("model") == "fg2":
+        msg = f"{source} is converted already; set matcher.fg2.weights to it"
+        raise ModelError(msg)
     network = Fg2Network(VARIANTS[variant])
     tensors = weights.read_tensors(source)
     if _QUERIES not in tensors:

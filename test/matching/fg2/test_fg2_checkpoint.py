@@ -64,6 +64,8 @@ def test_conversion_keeps_every_value(small, released, tmp_path, monkeypatch):
     state = network.state_dict()
     assert all(torch.equal(state[key], released[checkpoint.published_key(key)]) for key in state if key != "queries")
     assert torch.equal(state["queries"], checkpoint.rebuild_queries(small))
+    with pytest.raises(ModelError, match="converted already"):
+        checkpoint.convert(tmp_path / "fg2.safetensors", tmp_path / "again.safetensors", "kitti")
     own = {**released, "grd_grid_queries": torch.ones(12, 12, 32)}
     torch.save(own, tmp_path / "own.pt")
     checkpoint.convert(tmp_path / "own.pt", tmp_path / "own.safetensors", "kitti")

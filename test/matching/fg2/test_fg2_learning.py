@@ -5,20 +5,32 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
+from cvloc_ros.config import parse
+from cvloc_ros.estimation.procrustes import procrustes
 from cvloc_ros.imaging.camera import Equirectangular
 from cvloc_ros.matching.fg2 import model
-from cvloc_ros.matching.fg2.aerial import Crop, cut, to_device
+from cvloc_ros.matching.fg2.aerial import Crop, crop_near, cut, to_device
 from cvloc_ros.matching.fg2.loss import Truth, fg2_loss
+from cvloc_ros.matching.fg2.matcher import Fg2Matcher
 from cvloc_ros.matching.fg2.network import GroundCode, GroundTokens
 from cvloc_ros.matching.fg2.views import prepare
-from cvloc_ros.types import Pose2
+from cvloc_ros.types import AerialPatch, GroundView, Pose2, SearchWindow
 
 CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Scene:
+    view: GroundView
+    patch: AerialPatch
+    crop: Crop
+    base: Pose2
 
 
 @pytest.fixture
@@ -33,17 +45,18 @@ def samples(world, mounting, make_view):
         rays = camera.unproject(uv) @ T[:3, :3].T
         down = rays[..., 2] < -1e-3
         spot = np.where(down[..., None], rays[..., :2] * (-2.0 / np.where(down, rays[..., 2], -1.0))[..., None], 0.0)
-        parts, crops, positions, headings = [], [], [], []
+        parts, crops, positions, headings, scenes = [], [], [], [], []
         for _ in range(count):
-            crop = Crop(*rng.uniform(-20, 20, 2), rng.uniform(-math.pi, math.pi))
+            crop = crop_near(rng.uniform(-20, 20, 2), rng.uniform(-math.pi, math.pi))
             base = Pose2.at(np.array([crop.x_m, crop.y_m]) + rng.uniform(-3, 3, 2), rng.uniform(-math.pi, math.pi))
             rgb = world.look(base.apply(spot)) * down[..., None].astype(np.uint8)
-            parts.append(prepare(make_view(camera, T, rgb), settings, CPU))
+            scenes.append(Scene(make_view(camera, T, rgb), patch, crop, base))
+            parts.append(prepare(scenes[-1].view, settings, CPU))
             crops.append(cut(to_device(patch, CPU), patch, crop, settings.extent_m, settings.aerial_size)[0])
             positions.append(crop.from_map(base.xy))
             headings.append(crop.turn_rad + math.pi / 2 - base.yaw_rad)
         truth = Truth(torch.tensor(np.array(positions)).float(), torch.tensor(headings).float())
-        return torch.cat([part.image for part in parts]), parts[0], torch.cat(crops), truth
+        return torch.cat([part.image for part in parts]), parts[0], torch.cat(crops), truth, scenes
 
     return make
 
@@ -62,7 +75,7 @@ def test_gradients_reach_everything_that_learns(small_settings, samples):
         for attention in (step.self_attention, step.cross_attention):
             torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.02)
             torch.nn.init.normal_(attention.attention_weights.weight, std=0.02)
-    images, part, crops, truth = samples(settings)
+    images, part, crops, truth, _ = samples(settings)
     fg2_loss(*forward(made, images, part, crops), truth, settings, count=64).total.backward()
     named = [*made.network.named_parameters(), *made.backbone.named_parameters()]
     silent = [key for key, value in named if value.grad is None or not bool(value.grad.abs().sum() > 0)]
@@ -75,7 +88,7 @@ def test_published_models_leave_the_unused_part_and_the_queries_alone(small_sett
     settings = small_settings(mode="published", rounds=4)
     torch.manual_seed(0)
     made = model.create(settings, "", CPU)
-    images, part, crops, truth = samples(settings)
+    images, part, crops, truth, _ = samples(settings)
     fg2_loss(*forward(made, images, part, crops), truth, settings, count=64).total.backward()
     still = {key for key, value in made.network.named_parameters() if value.grad is None}
     unused = {f"rounds.3.ffn.{layer}.{leaf}" for layer in ("fc1", "fc2") for leaf in ("weight", "bias")}
@@ -86,7 +99,7 @@ def test_four_samples_are_learnt_by_heart(small_settings, samples):
     settings = small_settings()
     torch.manual_seed(0)
     made = model.create(settings, "", CPU)
-    images, part, crops, truth = samples(settings)
+    images, part, crops, truth, scenes = samples(settings)
     optimiser = torch.optim.Adam(made.parameters(), lr=3e-3)
     errors = []
     for _ in range(250):
@@ -99,3 +112,14 @@ def test_four_samples_are_learnt_by_heart(small_settings, samples):
             break
     assert float(np.mean(errors[:5])) > 1.0
     assert errors[-1] < 0.3, errors[::25]
+    made.network.eval()
+    made.backbone.eval()
+    subject = Fg2Matcher(parse({"matcher": {"fg2": {"matches": 2048}}}).matcher, CPU, models=(made, None))
+    for scene in scenes:
+        crop = scene.crop
+        window = SearchWindow(Pose2(crop.x_m, crop.y_m, crop.turn_rad + math.pi / 2), 5.0, math.pi)
+        found = subject.match([scene.view], subject.encode_aerial(scene.patch), window)
+        pose = procrustes(found.ground, found.aerial, found.weights)
+        assert pose is not None
+        assert np.linalg.norm(pose.xy - scene.base.xy) < 1.0
+        assert abs(math.remainder(pose.yaw_rad - scene.base.yaw_rad, math.tau)) < 0.2
