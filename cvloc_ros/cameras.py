@@ -36,6 +36,8 @@ class Cameras:
             name: load_mask(camera.mask_file) for name, camera in config.cameras.items() if camera.mask_file
         }
         self._attitude: StampBuffer[tuple[float, float]] = StampBuffer(config.inputs.history_s)
+        self.attitude_trouble = ""
+        """Why the last image was taken to be level although an IMU is configured; empty if it was not."""
 
     def set_calibration(self, camera: str, model: CameraModel) -> None:
         """Set or replace the model of one camera."""
@@ -103,7 +105,10 @@ class Cameras:
             default=None,
         )
         if nearest is None or abs(nearest[0] - image.stamp_ns) > ATTITUDE_MAX_AGE_NS:
+            topic = self._config.inputs.imu_topic
+            self.attitude_trouble = topic and f"no attitude from {topic} near the image stamp: cameras not levelled"
             return T_base_camera
+        self.attitude_trouble = ""
         return level(T_base_camera, *nearest[1])
 
 

@@ -68,8 +68,20 @@ class Session:
         self._refusals = 0
         self._confirmed = False
         self._restarts = 0
+        self._levers: dict[str, F64] = {}
+        self._sought: set[str] = set()
         if projection is not None:
             self._open_map(projection)
+
+    def troubles(self) -> dict[str, str]:
+        """Standing faults that do not stop the output, with their remedy; an empty text: none."""
+        frames, base = ", ".join(sorted(self._sought)), self.config.frames.base
+        antenna = f"antenna frame {frames} is not in TF: fixes are taken to be at {base}; publish {base} -> {frames}"
+        return {
+            "tf conflict": "; ".join(self.transforms.conflicts()),
+            "antenna": antenna if frames else "",
+            "imu": self._cameras.attitude_trouble,
+        }
 
     @property
     def device(self) -> str:
@@ -181,6 +193,7 @@ class Session:
         self._adopt_initial_pose()
         self._forget_old_track()
         stamp_ns = images[0].stamp_ns
+        self._find_antennas(stamp_ns)
         point = self._history.odometry.at(stamp_ns)
         idle = self._idle(stamp_ns, point)
         if idle is not None:
@@ -325,14 +338,23 @@ class Session:
         return result
 
     def _lever(self, fix: GeoFix) -> F64:
-        """Antenna in base (2,); zero where its frame is not known."""
-        if not fix.frame_id or fix.frame_id == self.config.frames.base:
+        """Antenna in base (2,), one array a frame: zero until TF knows the frame, and then right for all its fixes."""
+        frame = fix.frame_id
+        if not frame or frame == self.config.frames.base:
             return np.zeros(2)
-        try:
-            T_base_antenna = self.transforms.lookup(self.config.frames.base, fix.frame_id, fix.stamp_ns)
-        except FrameLookupError:
-            return np.zeros(2)
-        return np.asarray(T_base_antenna[:2, 3])
+        if frame not in self._levers:
+            self._levers[frame] = np.zeros(2)
+            self._sought.add(frame)
+        return self._levers[frame]
+
+    def _find_antennas(self, stamp_ns: int) -> None:
+        for frame in tuple(self._sought):
+            try:
+                T_base_antenna = self.transforms.lookup(self.config.frames.base, frame, stamp_ns)
+            except FrameLookupError:
+                continue
+            self._levers[frame][:] = T_base_antenna[:2, 3]
+            self._sought.discard(frame)
 
 
 def refuse(result: LocalizationResult, status: Status, reason: str) -> LocalizationResult:

@@ -258,7 +258,8 @@ class CvlocNode(LifecycleNode):
         message.header.stamp = self.get_clock().now().to_msg()
         config = None if self._session is None else self.parameters.current
         if self._session is not None:
-            self.health.trouble("tf conflict", "; ".join(self._session.transforms.conflicts()))
+            for what, text in self._session.troubles().items():
+                self.health.trouble(what, text)
         name = self.get_fully_qualified_name().lstrip("/")
         seen, situation = self.health.snapshot(), self._situation(config)
         message.status = diagnostics.statuses(name, config, seen, situation)

@@ -65,6 +65,9 @@ class FakeSession(Session):
     def open(cls, config: Config) -> FakeSession:
         return cls(config)
 
+    def troubles(self) -> dict[str, str]:
+        return {"tf conflict": "; ".join(self.transforms.conflicts())}
+
     def warm_up(self) -> float:
         return 0.0
 

@@ -120,3 +120,27 @@ def test_odometry_from_tf_by_way_of_a_footprint_frame(rig) -> None:
         T = se3.from_pose2(vehicle.truth(0.0).inverse() @ vehicle.truth(float(t)))
         vehicle.session.add_transform("odom", "base_footprint", vehicle.ns(float(t)), T, static=False)
     drive(vehicle)
+
+
+def test_an_antenna_frame_that_comes_late_is_right_for_all_fixes_and_told_until_then(rig) -> None:
+    vehicle = rig()
+    vehicle.fixes, vehicle.bias = False, np.zeros(2)
+    vehicle.know_heading()
+    for t in np.arange(0.0, 3.1, 0.5):
+        lat, lon = vehicle.projection.to_geodetic(vehicle.truth(float(t)).apply(np.array([-4.0, 2.0])))
+        fix = GeoFix(float(lat), float(lon), vehicle.ns(float(t)), np.eye(2), frame_id="gnss")
+        assert vehicle.session.add_fix(fix) == ""
+    assert np.hypot(*(vehicle.step(1.0).prior.pose.xy - vehicle.truth(1.0).xy)) > 2.0
+    assert "gnss" in vehicle.session.troubles()["antenna"]
+    vehicle.session.add_transform("base_link", "gnss", 0, se3.from_translation((-4.0, 2.0, 1.5)), static=True)
+    assert vehicle.step(2.0).prior.pose.xy == pytest.approx(vehicle.truth(2.0).xy, abs=1.0)
+    assert vehicle.session.troubles()["antenna"] == ""
+
+
+def test_a_configured_imu_that_says_nothing_is_told(rig) -> None:
+    vehicle = rig(inputs={"imu_topic": "imu"})
+    vehicle.run(0.5)
+    assert "imu" in vehicle.session.troubles()["imu"]
+    vehicle.session.add_attitude(vehicle.ns(1.0), 0.0, 0.0)
+    vehicle.run(1.0)
+    assert vehicle.session.troubles()["imu"] == ""
