@@ -35,6 +35,7 @@ COMMANDS = {
     "simulate": Command("cvloc_ros.cli.simulate", "simulate", "Write a simulated drive: bag, map and truth."),
     "tiles": Command("cvloc_ros.cli.tiles", "COMMANDS", "Fetch imagery for a region; report, verify, purge the cache."),
     "weights": Command("cvloc_ros.cli.weights", "COMMANDS", "List, verify, convert the weights of learned matchers."),
+    "mask": Command("cvloc_ros.cli.mask", "mask", "Find the vehicle itself in the pictures of a drive; write masks."),
     "bag": Command("cvloc_ros.cli.bag", "COMMANDS", "Recover a bag that a crash cut off."),
     "params": Command("cvloc_ros.cli.params", "params", "Print all parameters as YAML or Markdown."),
 }
