@@ -77,6 +77,8 @@ class Localizer:
         with attempt.timed("solve"):
             estimate = self._solve(output, attempt)
         if estimate is None:
+            if isinstance(output, Correspondences):
+                return attempt.refused(Status.LOW_SCORE, f"no pose explains the {len(output.weights)} matches")
             return attempt.refused(Status.LOW_COVERAGE, "too little ground with imagery under it to compare")
         coverage = gates.street_coverage(patch, estimate.pose)
         estimate = gates.calibrate(dataclasses.replace(estimate, coverage=coverage), self._config.estimation)

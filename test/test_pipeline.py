@@ -158,7 +158,7 @@ REFUSED = {
     "no imagery in the window": (Status.NO_TILES, "pending", {"imagery": Imagery(east_of_m=1e9)}),
     "imagery under a part of the street": (Status.LOW_COVERAGE, "least 0.7", {"imagery": Imagery(east_of_m=HERE.x_m)}),
     "nothing could be compared": (Status.LOW_COVERAGE, "too little ground", {"matcher": Peaks(empty=True)}),
-    "too few correspondences": (Status.LOW_COVERAGE, "too little ground", {"matcher": Points(count=1)}),
+    "too few correspondences": (Status.LOW_SCORE, "no pose explains the 1 matches", {"matcher": Points(count=1)}),
     "weak similarity": (Status.LOW_SCORE, "least 0.15", {"matcher": Peaks(score=0.1)}),
     "two places alike": (
         Status.AMBIGUOUS, "another place",
