@@ -197,7 +197,7 @@ def test_a_refused_estimate_is_kept_as_candidate() -> None:
 
 def test_a_matcher_gone_mad_is_an_error_not_a_pose() -> None:
     result = localize(Points([(Pose2(math.nan, 0.0, 0.0), 1.0)]))
-    assert result.status in (Status.ERROR, Status.LOW_COVERAGE)
+    assert result.status in (Status.ERROR, Status.LOW_SCORE)
 
 
 # --- the prior bounds and gates, nothing more

@@ -90,7 +90,7 @@ def tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         ("GNSS alone", _value(gnss["median"], "m"), _spread(gnss, "m"), "gnss"),
         ("Yaw error", _value(yaw["median"], "°"), _spread(yaw, "°"), "ours"),
         ("More than 3 m off", f"{wrong}" if ours["n"] else "–", "published poses, anywhere", "bad" if wrong else ""),
-        ("NEES", _value(nees, ""), f"mean; 3 is ideal; n = {metrics['nees_n']}", "bad" if (nees or 0) > 10 else ""),
+        ("NEES", _value(nees, ""), f"mean; 3 is ideal{_caution(nees)}; n = {metrics['nees_n']}", "bad" if (nees or 0) > 10 else ""),
         ("Latency", _value(latency["p50"], "ms", 0), f"median; p95 {_value(latency['p95'], 'ms', 0)}", ""),
     ]
     return [tile for tile in found if tile[1] != "–"]
@@ -112,6 +112,13 @@ def _subtitle(conditions: Mapping[str, str]) -> str:
         f"recorded {conditions['recorded']}", f"map {conditions.get('map', 'unknown')}", conditions["matcher"],
         f"{conditions['cameras'].count(',') + 1} cameras", f"cvloc_ros {conditions['version']}",
     ])
+
+
+def _caution(nees: float | None) -> str:
+    """Say which way a covariance is off."""
+    if nees is None or 1.5 <= nees <= 6.0:
+        return ""
+    return ", less: sigma is too large here" if nees < 1.5 else ", more: sigma is too small"
 
 
 def _notices(conditions: Mapping[str, str], notes: Iterable[str]) -> str:
