@@ -90,7 +90,12 @@ def tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         ("GNSS alone", _value(gnss["median"], "m"), _spread(gnss, "m"), "gnss"),
         ("Yaw error", _value(yaw["median"], "°"), _spread(yaw, "°"), "ours"),
         ("More than 3 m off", f"{wrong}" if ours["n"] else "–", "published poses, anywhere", "bad" if wrong else ""),
-        ("NEES", _value(nees, ""), f"mean; 3 is ideal{_caution(nees)}; n = {metrics['nees_n']}", "bad" if (nees or 0) > 10 else ""),
+        (
+            "NEES",
+            _value(nees, ""),
+            f"mean; 3 is ideal{_caution(nees)}; n = {metrics['nees_n']}",
+            "bad" if (nees or 0) > 10 else "",
+        ),
         ("Latency", _value(latency["p50"], "ms", 0), f"median; p95 {_value(latency['p95'], 'ms', 0)}", ""),
     ]
     return [tile for tile in found if tile[1] != "–"]
