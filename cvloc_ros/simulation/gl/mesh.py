@@ -97,12 +97,13 @@ def chunked(quads: NDArray[Any]) -> Mesh:
     key = (cell[:, 0] + 5000) * 10_000 + cell[:, 1] + 5000
     order = np.argsort(key, kind="stable")
     _, first, count = np.unique(key[order], return_index=True, return_counts=True)
-    centre, radius = np.zeros((len(first), 3), np.float32), np.zeros(len(first), np.float32)
     points = quads["position"][order]
-    for index, (start, length) in enumerate(zip(first, count, strict=True)):
-        part = points[start : start + length].reshape(-1, 3)
-        low, high = part.min(axis=0), part.max(axis=0)
-        centre[index], radius[index] = (low + high) / 2, np.linalg.norm(high - low) / 2
+    if len(order):
+        low = np.minimum.reduceat(points.min(axis=1), first)
+        high = np.maximum.reduceat(points.max(axis=1), first)
+    else:
+        low = high = np.zeros((0, 3), np.float32)
+    centre, radius = (low + high) / 2, np.linalg.norm(high - low, axis=1).astype(np.float32) / 2
     return Mesh(quads[order].reshape(-1), first.astype(np.int64), count.astype(np.int64), centre, radius)
 
 

@@ -42,13 +42,13 @@ def add_tree(mesh: MeshBuilder, tree: Tree, z_m: float, season: Season, rng: np.
 
 def _add_cards(mesh: MeshBuilder, centre: F64, half: F64, tint: F64, rng: np.random.Generator, *, bare: bool) -> None:
     """Fill an ellipsoid with flat pieces of foliage."""
-    count = 34 + int(10 * half[0])
+    count = 20 + int(8 * half[0])
     way = rng.normal(0, 1, (count, 3))
     way /= np.linalg.norm(way, axis=1, keepdims=True)
     reach = rng.uniform(0.2, 0.86, (count, 1)) ** 0.5
     bumps = 1 + 0.13 * np.sin(way[:, :1] * 4 + rng.uniform(0, 6)) + 0.1 * np.sin(way[:, 1:2] * 5 + rng.uniform(0, 6))
     middle = centre + way * reach * half * bumps
-    size = half[0] * rng.uniform(0.36, 0.6, (count, 1))
+    size = half[0] * rng.uniform(0.42, 0.66, (count, 1))
     # Half of the pieces face outwards, the others lie anyhow.
     normal = np.where(np.arange(count)[:, None] % 2 == 0, way, rng.normal(0, 1, (count, 3)))
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from cvloc_ros.errors import CvlocError
 from cvloc_ros.simulation.gl.context import shader
 from cvloc_ros.simulation.gl.light import Light, light_of
-from cvloc_ros.simulation.gl.mesh import VERTEX_FORMAT, VERTEX_NAMES, Mesh
+from cvloc_ros.simulation.gl.mesh import CUT_OUT, VERTEX_FORMAT, VERTEX_NAMES, Mesh, chunked
 from cvloc_ros.simulation.gl.patterns import SIDE, Pattern, patterns
 from cvloc_ros.simulation.gl.stage import Stage
 from cvloc_ros.types import F64, U8
@@ -32,7 +32,8 @@ class _Drawable:
         self.mesh = mesh
         count = len(mesh.vertices) // 4
         corners = np.arange(count, dtype=np.uint32)[:, None] * 4 + np.array([0, 1, 2, 0, 2, 3], np.uint32)
-        self._buffers = [context.buffer(mesh.vertices.tobytes()), context.buffer(corners.tobytes())]
+        # A buffer cannot be empty; nothing of the spare bytes is drawn.
+        self._buffers = [context.buffer(data or bytes(32)) for data in (mesh.vertices.tobytes(), corners.tobytes())]
         self.arrays = {
             name: context.vertex_array(
                 program, [(self._buffers[0], VERTEX_FORMAT, *VERTEX_NAMES)], self._buffers[1], skip_errors=True
@@ -60,32 +61,53 @@ class _Drawable:
             item.release()
 
 
+class _Split:
+    """A mesh in two: what is solid, and what has holes."""
+
+    def __init__(self, context: Any, mesh: Mesh, programs: dict[str, Any]) -> None:
+        quads = mesh.vertices.reshape(-1, 4)
+        holes = quads["tint"][:, 0, 3] == CUT_OUT
+        self.solid = _Drawable(context, chunked(quads[~holes]), {k: programs[k] for k in ("surface", "depth")})
+        self.cut_out = _Drawable(context, chunked(quads[holes]), {k: programs[k] for k in ("leaves", "depth_leaves")})
+
+    def release(self) -> None:
+        self.solid.release()
+        self.cut_out.release()
+
+
+def _programs(context: Any) -> dict[str, Any]:
+    """Compile all shaders."""
+    vertex, ground, screen = (shader(f"{name}.vert.glsl") for name in ("surface", "ground", "screen"))
+
+    def program(vert: str, frag: str, *, holes: bool = False) -> Any:
+        text = shader(frag)
+        text = text.replace("#define CUT_OUT 0", "#define CUT_OUT 1") if holes else text
+        return context.program(vertex_shader=vert, fragment_shader=text)
+
+    return {
+        "surface": program(vertex, "surface.frag.glsl"),
+        "leaves": program(vertex, "surface.frag.glsl", holes=True),
+        "depth": program(vertex, "depth.frag.glsl"),
+        "depth_leaves": program(vertex, "depth.frag.glsl", holes=True),
+        "ground": program(ground, "ground.frag.glsl"),
+        "depth_ground": program(ground, "depth_ground.frag.glsl"),
+        "sky": program(screen, "sky.frag.glsl"),
+    }
+
+
 class SceneOnGpu:
     """One stage, loaded once; `draw` puts it into whatever framebuffer is in use."""
 
     def __init__(self, context: Any, stage: Stage, anisotropy: float) -> None:
         self.context, self.stage = context, stage
         self.light: Light = light_of(stage.look)
-        vertex, ground_vertex = shader("surface.vert.glsl"), shader("ground.vert.glsl")
-
-        def program(vert: str, frag: str) -> Any:
-            return context.program(vertex_shader=vert, fragment_shader=shader(frag))
-
-        self._programs = {
-            "surface": program(vertex, "surface.frag.glsl"),
-            "blob": program(vertex, "blob.frag.glsl"),
-            "depth": program(vertex, "depth.frag.glsl"),
-            "ground": program(ground_vertex, "ground.frag.glsl"),
-            "depth_ground": program(ground_vertex, "depth_ground.frag.glsl"),
-            "sky": program(shader("screen.vert.glsl"), "sky.frag.glsl"),
-        }
-        self._units: dict[int, Any] = {}
-        self._own = {name: self._programs[name] for name in ("surface", "blob", "depth")}
         self._anisotropy = anisotropy
+        self._units: dict[int, Any] = {}
+        self._programs = _programs(context)
         self._load_textures()
         self._load_ground()
-        self._things = _Drawable(context, stage.mesh, self._own)
-        self._actors: _Drawable | None = None
+        self._things = _Split(context, stage.mesh, self._programs)
+        self._actors: _Split | None = None
         self._loaded: Actors | None = None
         self._sky = context.vertex_array(self._programs["sky"], [])
         self._draw_shadows()
@@ -98,7 +120,7 @@ class SceneOnGpu:
             return
         if self._actors is not None:
             self._actors.release()
-        self._actors = _Drawable(self.context, actors, self._own) if actors is not None else None
+        self._actors = _Split(self.context, actors, self._programs) if actors is not None else None
         self._loaded = actors
 
     def bind(self) -> None:
@@ -118,7 +140,7 @@ class SceneOnGpu:
         """Draw ground and things in colour. `eye` (3,) and `ahead` (2,) are for haze and headlights."""
         import moderngl
 
-        for name in ("surface", "ground", "blob"):
+        for name in ("surface", "leaves", "ground"):
             program = self._programs[name]
             _set(program, "clip_from_world", clip_from_world.T)
             _set(program, "eye", eye)
@@ -126,26 +148,31 @@ class SceneOnGpu:
             _set(program, "exposure", self.light.exposure * exposure)
             _set(program, "haze_per_m", self.light.haze_per_m if haze else 0.0)
             _set(program, "headlights", 1.1 * self.light.night if haze else 0.0)
-        context = self.context
+        context, near = self.context, eye if haze else None
         context.enable_only(moderngl.DEPTH_TEST)
         context.depth_func = "<="
-        context.enable_direct(_ALPHA_TO_COVERAGE)
-        for drawable in (self._things, self._actors):
-            if drawable is not None:
-                drawable.draw("surface", _seen(drawable.mesh, clip_from_world, eye if haze else None))
-        context.disable_direct(_ALPHA_TO_COVERAGE)
+        for thing in self._all():
+            thing.solid.draw("surface", _seen(thing.solid.mesh, clip_from_world, near))
         self._ground_array.render()
+        if haze:  # from above the pixels are too large to see it
+            context.enable_direct(_ALPHA_TO_COVERAGE)
+        for thing in self._all():
+            thing.cut_out.draw("leaves", _seen(thing.cut_out.mesh, clip_from_world, near))
+        context.disable_direct(_ALPHA_TO_COVERAGE)
+
+    def _all(self) -> list[_Split]:
+        return [self._things] if self._actors is None else [self._things, self._actors]
 
     def draw_depth(self, clip_from_world: F64, eye: F64) -> None:
         """Draw one over the depth."""
         import moderngl
 
         self.context.enable_only(moderngl.DEPTH_TEST)
-        for name in ("depth", "depth_ground"):
+        for name in ("depth", "depth_leaves", "depth_ground"):
             _set(self._programs[name], "clip_from_world", clip_from_world.T)
-        for drawable in (self._things, self._actors):
-            if drawable is not None:
-                drawable.draw("depth", _seen(drawable.mesh, clip_from_world, eye))
+        for thing in self._all():
+            thing.solid.draw("depth", _seen(thing.solid.mesh, clip_from_world, eye))
+            thing.cut_out.draw("depth_leaves", _seen(thing.cut_out.mesh, clip_from_world, eye))
         self._ground_depth.render()
 
     def draw_sky(self, world_from_face: F64, reach: tuple[float, float, float, float], exposure: float) -> None:
@@ -205,9 +232,11 @@ class SceneOnGpu:
         target.clear(depth=1.0)
         context.enable_only(moderngl.DEPTH_TEST)
         self.bind()
-        _set(self._programs["depth"], "clip_from_world", self._sun_from_world.T)
-        _set(self._programs["depth"], "patterns", _PATTERNS)
-        self._things.draw("depth", range(len(mesh.first)))
+        for name in ("depth", "depth_leaves"):
+            _set(self._programs[name], "clip_from_world", self._sun_from_world.T)
+            _set(self._programs[name], "patterns", _PATTERNS)
+        self._things.solid.draw("depth", range(len(self._things.solid.mesh.first)))
+        self._things.cut_out.draw("depth_leaves", range(len(self._things.cut_out.mesh.first)))
         self._shadow.compare_func = "<="
         self._shadow.filter = (moderngl.LINEAR, moderngl.LINEAR)
         self._shadow.repeat_x = self._shadow.repeat_y = False
@@ -255,9 +284,12 @@ def _seen(mesh: Mesh, clip_from_world: F64, eye: F64 | None) -> Any:
     planes = planes / np.linalg.norm(planes[:, :3], axis=1, keepdims=True)
     distance = mesh.centre @ planes[:, :3].T + planes[:, 3]
     seen = (distance > -mesh.radius[:, None]).all(axis=1)
-    if eye is not None:
-        seen &= np.linalg.norm(mesh.centre - eye, axis=1) - mesh.radius < FAR_SEEN_M
-    return np.flatnonzero(seen)
+    if eye is None:
+        return np.flatnonzero(seen)
+    away = np.linalg.norm(mesh.centre - eye, axis=1) - mesh.radius
+    near = np.flatnonzero(seen & (away < FAR_SEEN_M))
+    # The nearest first: what they hide need not be shaded.
+    return near[np.argsort(away[near], kind="stable")]
 
 
 def _sun_projection(sun: F64, mesh: Mesh, stage: Stage) -> F64:

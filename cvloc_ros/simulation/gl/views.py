@@ -66,7 +66,7 @@ class ViewPlan:
     table: F32
 
 
-def plan_view(camera: CameraModel, detail: float = 1.1) -> ViewPlan:
+def plan_view(camera: CameraModel, detail: float = 1.0) -> ViewPlan:
     """Plan the rendering of a camera; `detail` is the number of rendered pixels per pixel of the image.
 
     Raises:
@@ -79,12 +79,12 @@ def plan_view(camera: CameraModel, detail: float = 1.1) -> ViewPlan:
         msg = f"camera {camera.kind} of {camera.width}x{camera.height}: no pixel has a ray; check its focal length"
         raise ConfigError(msg)
     rays = np.where(there[..., None], rays, [0.0, 0.0, 1.0])
-    focal = detail * _density(rays, there)
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = rays[..., :2] / rays[..., 2:]
     if (rays[..., 2] > 0).all() and np.abs(slope).max() < _WIDEST:
-        return _single(camera, slope, rays, there, focal)
-    return _cube(camera, rays, there, focal)
+        step = np.abs(np.diff(slope[..., 0], axis=1))[there[:, 1:] & there[:, :-1]]
+        return _single(camera, slope, rays, there, detail / max(float(np.percentile(step, 30)), 1e-6))
+    return _cube(camera, rays, there, detail * _density(rays, there))
 
 
 def _density(rays: F64, there: Any) -> float:
