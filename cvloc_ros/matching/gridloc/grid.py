@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_HALF = 0.5 + 1e-6  # poses on the rim stay inside whatever the rounding
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
@@ -61,7 +63,7 @@ class PoseGrid:
         steps = position / self.cell_m + self.cells / 2
         place = steps.floor().clamp(0, self.cells - 1)
         offset = steps - place - 0.5
-        inside = (offset.abs() <= 0.5).all(-1)
+        inside = (offset.abs() <= _HALF).all(-1)
         cell = (place[..., 0] * self.cells + place[..., 1]).long()
         if not self.bins:
             none = torch.zeros_like(heading)
@@ -70,7 +72,7 @@ class PoseGrid:
         turns = (wrapped + self.half_rad) / self.bin_rad
         which = turns.floor().clamp(0, self.bins - 1)
         turn = turns - which - 0.5
-        inside = inside & ((turn.abs() <= 0.5) | self.whole_circle)
+        inside = inside & ((turn.abs() <= _HALF) | self.whole_circle)
         return Labels(cell, offset.clamp(-0.5, 0.5), which.long(), turn.clamp(-0.5, 0.5), inside)
 
     def decode(self, cell: Tensor, offset: Tensor, which: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
