@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cvloc_ros.matching.fg2.settings import Fg2Settings
-from cvloc_ros.types import F64, GroundView
+from cvloc_ros.types import F64, GroundView, Mask
 
 _EPS = 1e-10
 _OUTSIDE = -2.0
@@ -87,15 +87,20 @@ def looking(T_base_camera: F64) -> float:
     return math.atan2(axis[1], axis[0])
 
 
-def usable(view: GroundView, uv: F64) -> np.ndarray:
+def usable(view: GroundView, uv: F64) -> Mask:
     """Whether pixels (..., 2) lie in the image and on no masked part of it."""
     columns, rows = view.camera.width, view.camera.height
-    finite = np.isfinite(uv).all(-1)
-    column = np.where(finite, uv[..., 0], -9.0)
-    row = np.where(finite, uv[..., 1], -9.0)
-    seen = (column >= -0.5) & (column <= columns - 0.5) & (row >= -0.5) & (row <= rows - 0.5)
-    if view.valid is not None:
-        c = np.clip(np.rint(column), 0, columns - 1).astype(np.int64)
-        r = np.clip(np.rint(row), 0, rows - 1).astype(np.int64)
-        seen &= view.valid[r, c]
-    return seen
+    with np.errstate(invalid="ignore"):
+        low = (uv >= -0.5).all(-1)
+        high = (uv[..., 0] <= columns - 0.5) & (uv[..., 1] <= rows - 0.5)
+    return low & high & unmasked(view, uv)
+
+
+def unmasked(view: GroundView, uv: F64) -> Mask:
+    """Whether the nearest pixel of the image to each of (..., 2) is usable; False where there is none."""
+    finite = np.asarray(np.isfinite(uv).all(-1))
+    if view.valid is None:
+        return finite
+    limits = [view.camera.width - 1, view.camera.height - 1]
+    near = np.clip(np.rint(np.where(finite[..., None], uv, 0.0)), 0, limits).astype(np.int64)
+    return np.asarray(finite & view.valid[near[..., 1], near[..., 0]])

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvloc_ros.matching.fg2.network import GroundTokens
-from cvloc_ros.matching.fg2.projection import looking, usable, view_reference, volume_in_base
+from cvloc_ros.matching.fg2.projection import inside, looking, unmasked, usable, view_reference, volume_in_base
 from cvloc_ros.matching.fg2.settings import Fg2Settings
 from cvloc_ros.types import F64, GroundView
 
@@ -46,10 +46,9 @@ def prepare(view: GroundView, settings: Fg2Settings, device: torch.device, roll_
     rolled = roll(view, roll_px) if roll_px else view
     reference, uv = view_reference(settings, rolled)
     known = torch.from_numpy(reference).to(device, torch.float32)[None]
-    seen = torch.from_numpy(usable(rolled, uv)).to(device)[None]
+    seen = torch.from_numpy((unmasked if settings.published else usable)(rolled, uv)).to(device)[None]
     if settings.published:
-        seen = seen | ((known == 0.0) | (known == 1.0)).any(-1)
-        seen = seen & ((known >= 0.0) & (known <= 1.0)).all(-1)
+        seen = seen & inside(known)
     if roll_px:
         uv = np.stack([(uv[..., 0] + roll_px + 0.5) % view.camera.width - 0.5, uv[..., 1]], -1)
     panorama = view.camera.kind == "equirectangular"
