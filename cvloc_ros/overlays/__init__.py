@@ -4,5 +4,6 @@
 
 from cvloc_ros.overlays.matches import matches
 from cvloc_ros.overlays.pictures import aerial, evidence_points, on_host, overlay, score, through_camera
+from cvloc_ros.overlays.surface import surface
 
-__all__ = ["aerial", "evidence_points", "matches", "on_host", "overlay", "score", "through_camera"]
+__all__ = ["aerial", "evidence_points", "matches", "on_host", "overlay", "score", "surface", "through_camera"]
