@@ -103,7 +103,8 @@ def chunked(quads: NDArray[Any]) -> Mesh:
         high = np.maximum.reduceat(points.max(axis=1), first)
     else:
         low = high = np.zeros((0, 3), np.float32)
-    centre, radius = (low + high) / 2, np.linalg.norm(high - low, axis=1).astype(np.float32) / 2
+    centre = np.asarray((low + high) / 2, np.float32)
+    radius = np.asarray(np.linalg.norm(high - low, axis=1) / 2, np.float32)
     return Mesh(quads[order].reshape(-1), first.astype(np.int64), count.astype(np.int64), centre, radius)
 
 
