@@ -7,7 +7,6 @@ Both forms run in turn in the same process on the same weights; their outputs ar
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
@@ -184,14 +183,15 @@ def print_peak(case: str, form: str, device_name: str) -> None:
             lift()
             print(torch.cuda.max_memory_allocated(device) / 1e6 - before)
             return
-        before = _resident_mb()
+        before = _status_mb("VmRSS")
         lift()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6 - before)
+        print(_status_mb("VmHWM") - before)
 
 
-def _resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 1e6
+def _status_mb(name: str) -> float:
+    """One size of this process; unlike ru_maxrss these do not begin with that of the process that started it."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(float(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(name))
 
 
 def _row(name: str, unit: str, values: list[float], note: str) -> dict[str, Any]:
