@@ -91,3 +91,19 @@ def test_no_python_is_told(machine: Machine) -> None:
     result = machine.run(python="")
     assert result.returncode == 1
     assert "make PYTHON=" in result.stderr
+
+
+def test_missing_egl_stops_nothing_and_names_the_packages(machine: Machine) -> None:
+    for name in ("cmake", "g++"):
+        machine.command(name, "exit 0")
+    machine.command("ldconfig", "exit 0")
+    machine.command("ls", "exit 2")
+    machine.command("grep", "exit 1")
+    machine.command("apt-get", f'echo "$@" >>{machine.log}')
+    result = machine.run()
+    if "-dev" in result.stderr or "-venv" in result.stderr:
+        pytest.skip("this Python itself has no headers or no venv")
+    assert result.returncode == 0, result.stderr
+    assert "sudo apt-get install libegl1 libgl1-mesa-dri" in result.stderr
+    assert machine.run(user="0").returncode == 0
+    assert "libegl1 libgl1-mesa-dri" in machine.log.read_text()
