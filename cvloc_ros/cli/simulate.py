@@ -30,6 +30,7 @@ def simulate(  # noqa: PLR0917
     renderer: Literal["auto", "flat", "gl"] = "auto",
     sensors: Literal["fair", "hard"] = "fair",
     place: tuple[float, float] | None = None,
+    motion: Path | None = None,
     terrain: float = 0.0,
     map_error: float = 0.0,
     scene: Path | None = None,
@@ -49,6 +50,7 @@ def simulate(  # noqa: PLR0917
         renderer: flat needs no OpenGL and shows a fair day in a town; auto is flat for just that, gl for all else.
         sensors: hard adds outages, jumps, drops, jitter and late messages.
         place: Latitude and longitude of the middle of the world, degrees; by default in the sea, or in the imagery.
+        motion: Recorded motion (.npz with pose_t, pose_enu) whose speeds are driven along the route.
         terrain: Height of hills in metres.
         map_error: Size of the map's registration error in metres; what was drawn stands in truth.tum.
         scene: Scene file of an earlier drive; it is made again, and the options above but --out are not used.
@@ -70,6 +72,7 @@ def simulate(  # noqa: PLR0917
         chosen = _world(base, world, rig, condition, place) if gl or not fair else base
         if terrain or map_error or gl:
             chosen = replace(chosen, renderer="gl" if gl else "flat", terrain_m=terrain, map_error_m=map_error)
+        chosen = replace(chosen, motion=str(motion)) if motion is not None else chosen
         chosen = demanding(chosen) if sensors == "hard" else chosen
     if sheet is not None:
         from cvloc_ros.simulation.gl.sheet import write_sheet

@@ -128,6 +128,8 @@ class Scene:
     style: StyleName = "town"
     imagery: str = ""
     """Map (MBTiles, GeoTIFF) whose ground the world has, around the datum; needs the renderer gl."""
+    motion: str = ""
+    """Recorded motion (.npz with pose_t in s and pose_enu in m): its speeds are driven along the route."""
     look: LookSpec = DRIVE_LOOK
     map_look: LookSpec = MAP_LOOK
     terrain_m: float = 0.0
