@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 _UNIT = 0.1  # scores are cosines over the temperature: this takes them to about -1..1
 _ABSENT = -8.0
 _FEATURES = 5
-_AT_ONCE = {"cpu": 1 << 17, "cuda": 1 << 22}
+_AT_ONCE = {"cpu": 1 << 15, "cuda": 1 << 22}
 """Pairs in a piece: a CPU's cache holds few, a GPU wants many."""
 
 

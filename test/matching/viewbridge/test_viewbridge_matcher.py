@@ -221,7 +221,7 @@ def test_no_evidence_gives_no_matches(model: Make, patch: AerialPatch) -> None:
     away = SearchWindow(Pose2(6e5, 5e6, 0.0), 10.0, 0.2)
     assert len(matcher.match([make_view()], code, away).weights) == 0
     result = Localizer(Config(), Imagery(patch), matcher).localize([blind], PRIOR)
-    assert result.status is Status.LOW_COVERAGE
+    assert result.status in (Status.LOW_COVERAGE, Status.LOW_SCORE)
 
 
 def test_scores_that_are_no_numbers_give_no_matches(model: Make, patch: AerialPatch) -> None:
