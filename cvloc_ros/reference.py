@@ -24,9 +24,10 @@ YAML_HEADER = """\
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One parameter. `kind` is bool, int, float, str, or a list of one of the last three; bounds that are None do not exist.
+    """One parameter. `kind` is bool, int, float, str, or a list of one of the last three.
 
-    `low_open` and `high_open` tell that the bound itself is not allowed; `choices` is empty where any text is.
+    Bounds that are None do not exist; `low_open` and `high_open` tell that the bound itself is not allowed; `choices`
+    is empty where any text is.
     """
 
     name: str

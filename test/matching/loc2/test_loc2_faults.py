@@ -78,7 +78,7 @@ def test_a_view_without_evidence_gives_no_matches(what: str, settings: Settings,
     assert matches.ground.shape == matches.aerial.shape == matches.uv.shape == (0, 2)
     prior = PosePrior(HERE, np.diag([9.0, 9.0, 0.01]), 1, yaw_known=True, source="test")
     result = Localizer(Config(), Imagery(patch), matcher).localize([make_view(**VIEWS[what])], prior)
-    assert result.status is Status.LOW_COVERAGE
+    assert result.status is Status.LOW_SCORE
 
 
 def test_a_camera_that_sees_no_ground_gives_no_matches(settings: Settings, patch: AerialPatch) -> None:
