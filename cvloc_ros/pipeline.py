@@ -65,7 +65,8 @@ class Localizer:
         window = attempt.keep("window", search_window(prior, self._config))
         try:
             with attempt.timed("patch"):
-                patch = attempt.keep("patch", self._imagery.patch(window.centre.xy, self._reach(window)))
+                reach_m = window.radius_m + self._matcher.reach_m
+                patch = attempt.keep("patch", self._imagery.patch(window.centre.xy, reach_m))
         except GeoError as err:
             return attempt.refused(Status.NO_TILES, str(err))
         if patch.coverage == 0.0:
@@ -86,11 +87,6 @@ class Localizer:
         if refusal:
             return attempt.refused(*refusal, candidate=estimate)
         return attempt.accepted(estimate)
-
-    def _reach(self, window: SearchWindow) -> float:
-        """Half side of the imagery that can be under the views from anywhere in the window."""
-        travelled = self._config.matcher.keyframe_max_age_m
-        return window.radius_m + self._config.matcher.classical.range_m + travelled
 
     def _encode(self, patch: AerialPatch) -> AerialCode:
         if patch.key not in self._codes:

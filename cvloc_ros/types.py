@@ -381,6 +381,8 @@ class Matcher(Protocol):
     """A cross-view method; a new one is one file in `matching`."""
 
     name: str
+    reach_m: float
+    """How far from a pose imagery is looked at, in metres."""
 
     def encode_aerial(self, patch: AerialPatch) -> AerialCode:
         """Compute what depends on the aerial image alone; kept while the vehicle stays in the patch."""

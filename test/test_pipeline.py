@@ -71,6 +71,7 @@ class Peaks:
     score: float = 0.4
     empty: bool = False
     name: str = "peaks"
+    reach_m: float = 60.0
     encoded: list[tuple[object, ...]] = field(default_factory=list)
     windows: list[SearchWindow] = field(default_factory=list)
 

@@ -53,6 +53,7 @@ class ClassicalMatcher:
 
     def __init__(self, config: Matching, device: torch.device, project_ground: GroundProjector) -> None:
         self._config = config.classical
+        self.reach_m = config.classical.range_m + config.keyframe_max_age_m
         self._device = device
         self._mosaic = MosaicBuilder(project_ground, config.classical.range_m)
 

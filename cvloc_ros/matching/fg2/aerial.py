@@ -66,6 +66,11 @@ def to_device(patch: AerialPatch, device: torch.device) -> AerialSide:
     return AerialSide(torch.where(valid > 0, rgb, _GREY), valid)
 
 
+def reach_m(extent_m: float) -> float:
+    """How far a crop of this side reaches from what it was chosen for: turned any way, its centre snapped."""
+    return (extent_m + _STEP_M) / math.sqrt(2.0)
+
+
 def crop_near(centre: F64, up_rad: float | None) -> Crop:
     """Choose the crop around a map position (2,), on a coarse grid so that it serves many frames.
 

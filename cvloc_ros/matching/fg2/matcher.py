@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cvloc_ros.config import Fg2, Matching
 from cvloc_ros.errors import ModelError
-from cvloc_ros.matching.fg2.aerial import AerialSide, Crop, cell_validity, crop_near, cut, to_device
+from cvloc_ros.matching.fg2.aerial import AerialSide, Crop, cell_validity, crop_near, cut, reach_m, to_device
 from cvloc_ros.matching.fg2.decode import draw
 from cvloc_ros.matching.fg2.model import Model, dry_run, open_model
 from cvloc_ros.matching.fg2.output import nothing, to_map, trace
@@ -46,6 +46,8 @@ class Fg2Matcher:
         del project_ground  # this method lifts the images itself
         self._config, self._device = config.fg2, device
         self._model, self._first = models or _load(config.fg2, device)
+        extents = [model.network.settings.extent_m for model in (self._model, self._first) if model is not None]
+        self.reach_m = reach_m(max(extents))
 
     def encode_aerial(self, patch: AerialPatch) -> AerialCode:
         """Put the patch on the device; the crops that frames ask for are encoded once and kept with it."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cvloc_ros.config import Matching
 from cvloc_ros.errors import ImageError, ModelError
-from cvloc_ros.matching.fg2.aerial import AerialSide, Crop, cell_validity, crop_near, cut, to_device
+from cvloc_ros.matching.fg2.aerial import AerialSide, Crop, cell_validity, crop_near, cut, reach_m, to_device
 from cvloc_ros.matching.fg2.projection import looking
 from cvloc_ros.matching.fg2.views import roll, roll_to_north, to_tensor
 from cvloc_ros.matching.gridloc.model import Model, open_model
@@ -53,6 +53,7 @@ class GridLocMatcher:
             msg = "matcher.gridloc.weights is empty; name a file of trained weights (none are published)"
             raise ModelError(msg)
         self._model = model or open_model(config.gridloc.weights, device)
+        self.reach_m = reach_m(self._model.network.settings.extent_m)
 
     def encode_aerial(self, patch: AerialPatch) -> AerialCode:
         """Put the patch on the device; the crops that frames ask for are encoded once and kept with it."""

@@ -52,6 +52,8 @@ class Loc2Matcher:
         """
         del project_ground
         self._config, self._device = config.loc2, device
+        # A square turned any way, its centre snapped to whole steps.
+        self.reach_m = (config.loc2.extent_m + config.loc2.crop_step_m) / math.sqrt(2.0)
         self._backbone, self._network, self._published = _load(config.loc2, device)
         self._depth = depth.create(config.depth, device)
         self._encoder = GroundEncoder(

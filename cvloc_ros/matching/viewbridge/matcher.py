@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cvloc_ros.config import Matching
 from cvloc_ros.errors import ImageError, ModelError
-from cvloc_ros.matching.fg2.aerial import AerialSide, Crop, cell_validity, crop_near, cut, to_device
+from cvloc_ros.matching.fg2.aerial import AerialSide, Crop, cell_validity, crop_near, cut, reach_m, to_device
 from cvloc_ros.matching.fg2.views import choose, ground_in_base, prepare
 from cvloc_ros.matching.layers.sampling import sample_matches
 from cvloc_ros.matching.viewbridge.model import Model, dry_run, open_model
@@ -50,6 +50,7 @@ class ViewBridgeMatcher:
             msg = "matcher.viewbridge.weights is empty; name a file of trained weights (none are published)"
             raise ModelError(msg)
         self._model = model or open_model(config.viewbridge.weights, config.viewbridge.backbone_weights, device)
+        self.reach_m = reach_m(self._model.network.settings.plane.extent_m)
 
     def encode_aerial(self, patch: AerialPatch) -> AerialCode:
         """Put the patch on the device; the crops that frames ask for are encoded once and kept with it."""
