@@ -60,6 +60,8 @@ class Session:
         self._keyframes = Keyframes(config.matcher)
         self._agreement = Agreement()
         self._told: NewestSlot[tuple[int, Pose2, F64]] = NewestSlot()
+        self.device = registry.select_device(config.matcher).type
+        """Where the matcher runs: cpu or cuda."""
         self._matcher = registry.create(config.matcher, BirdsEye(tables=64))
         self._localizer: Localizer | None = None
         self._no_map: Refusal = (Status.NO_PRIOR, "geo.datum_source is first_fix and none came; check inputs.fix_topic")
@@ -82,11 +84,6 @@ class Session:
             "antenna": antenna if frames else "",
             "imu": self._cameras.attitude_trouble,
         }
-
-    @property
-    def device(self) -> str:
-        """Where the matcher runs: cpu or cuda."""
-        return registry.select_device(self.config.matcher).type
 
     @classmethod
     def open(cls, config: Config) -> Session:

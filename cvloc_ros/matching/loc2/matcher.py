@@ -171,6 +171,7 @@ class _Tokens:
 
     @classmethod
     def of(cls, views: Sequence[GroundView], points: Sequence[GroundPoints]) -> _Tokens:
+        """Join the tokens of all views, carried to the reference stamp."""
         turned = [
             Pose2(0.0, 0.0, view.T_ref_base.yaw_rad).apply(part.displacement)
             for view, part in zip(views, points, strict=True)
