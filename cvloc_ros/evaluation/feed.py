@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,20 +18,29 @@ from cvloc_ros.evaluation.bag import BagMessage
 from cvloc_ros.evaluation.topics import Wiring
 from cvloc_ros.geo import se3
 from cvloc_ros.session import Session
-from cvloc_ros.types import F64, CameraImage, GeoFix, Pose2
+from cvloc_ros.types import F64, CameraImage, GeoFix, OdomSample, Pose2
 
 logger = logging.getLogger(__name__)
 YAW_SIGMA_DEG = 5.0
 
 
 class Feed:
-    """Converts and stores; `refused` counts inputs by topic and reason, `fixes` keeps those that were taken."""
+    """Converts and stores; `refused` counts inputs by topic and reason, `fixes` and `odometry` keep what was taken."""
 
-    def __init__(self, session: Session, wiring: Wiring, initial_yaw_deg: float | None = None) -> None:
-        """Take over the session; with `initial_yaw_deg` the first usable fix becomes an initial pose."""
+    def __init__(
+        self, session: Session, wiring: Wiring, initial_yaw_deg: float | None = None,
+        gnss_outages: Sequence[tuple[float, float]] = (),
+    ) -> None:  # fmt: skip
+        """Take over the session; with `initial_yaw_deg` the first usable fix becomes an initial pose.
+
+        No fix is taken in `gnss_outages`: beginnings and lengths, seconds of log time since the first message.
+        """
         self.session = session
         self.refused: Counter[tuple[str, str]] = Counter()
         self.fixes: list[GeoFix] = []
+        self.odometry: list[OdomSample] = []
+        self._outages = tuple(gnss_outages)
+        self._start_ns: int | None = None
         self._wiring = wiring
         self._yaw_deg = initial_yaw_deg
         self._calibrated: dict[str, bytes] = {}
@@ -38,6 +48,7 @@ class Feed:
     def handle(self, item: BagMessage) -> CameraImage | None:
         """Store one message; return the image if it is one of a camera."""
         wiring, topic, message = self._wiring, item.topic, item.message
+        self._start_ns = item.log_time_ns if self._start_ns is None else self._start_ns
         if topic in wiring.images:
             return self._image(wiring.images[topic], message)
         if topic in ("/tf", "/tf_static"):
@@ -47,7 +58,8 @@ class Feed:
         elif topic in wiring.infos:
             self._camera_info(wiring.infos[topic], message)
         elif topic == wiring.fix:
-            self._fix(message)
+            if not self._in_outage((item.log_time_ns - self._start_ns) * 1e-9):
+                self._fix(message)
         elif topic == wiring.odom:
             self._odometry(message)
         if topic == wiring.heading:
@@ -111,6 +123,11 @@ class Feed:
         reason = self.session.add_odom(sample)
         if reason:
             self.refused[self._wiring.odom, reason] += 1
+        else:
+            self.odometry.append(sample)
+
+    def _in_outage(self, elapsed_s: float) -> bool:
+        return any(start <= elapsed_s < start + length for start, length in self._outages)
 
     def _imu_mounting(self, message: Any) -> F64 | None:
         frame, base = messages.frame(message.header.frame_id), self._wiring.config.frames.base

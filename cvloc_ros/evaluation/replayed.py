@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cvloc_ros.config import Config
@@ -27,3 +27,5 @@ class Replayed:
     gnss: Trajectory | None
     mosaic: PatchMosaic
     gallery: Gallery
+    fusion: Mapping[str, Any] = field(default_factory=dict)
+    """What a planar filter makes of the poses; empty where it was not asked for."""

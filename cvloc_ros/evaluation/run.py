@@ -44,7 +44,8 @@ class Options:
     """What to replay and where to write. `truth` is "" (the bag's), "none" or a TUM file.
 
     `cameras` overrides settings of cameras that are found in the bag. `as_live` keeps `output.min_interval_s`;
-    otherwise every image is attempted.
+    otherwise every image is attempted. No fix is handed over in `gnss_outages`: beginnings and lengths in seconds of log
+    time since the start of the bag.
     """
 
     bag: Path
@@ -55,12 +56,29 @@ class Options:
     cameras: Mapping[str, Any] = field(default_factory=dict)
     as_live: bool = False
     part: Part = field(default_factory=Part)
+    gnss_outages: tuple[tuple[float, float], ...] = ()
     report: bool = True
     progress: bool = False
 
 
 def run(config: Config, options: Options, opener: Callable[[Config], Session] = Session.open) -> Replayed:
     """Replay a bag and write all outputs; `opener` makes the session.
+
+    Raises:
+        CvlocError: bag, map, configuration or matcher cannot be used; the text names the remedy.
+    """
+
+    def prepared(used: Config) -> Session:
+        outputs.prepare(options.out)  # only once bag and settings are known to be usable
+        return opener(used)
+
+    replayed = replay_bag(config, options, prepared)
+    _write(replayed, options)
+    return replayed
+
+
+def replay_bag(config: Config, options: Options, opener: Callable[[Config], Session] = Session.open) -> Replayed:
+    """Replay a bag and write nothing; `opener` makes the session.
 
     Raises:
         CvlocError: bag, map, configuration or matcher cannot be used; the text names the remedy.
@@ -72,14 +90,11 @@ def run(config: Config, options: Options, opener: Callable[[Config], Session] = 
         if not options.as_live:
             used = merge(used, {"output": {"min_interval_s": 0.0}})
         wiring = replace(wiring, config=used, notes=(*wiring.notes, *told))
-        outputs.prepare(options.out)
         session = opener(used)
         try:
-            replayed = _replay(bag, session, wiring, truth, options)
+            return _replay(bag, session, wiring, truth, options)
         finally:
             session.close()
-    _write(replayed, options)
-    return replayed
 
 
 def with_datum(
@@ -119,7 +134,7 @@ def _replay(
     bag: Bag, session: Session, wiring: Wiring, truth: Trajectory | None, options: Options
 ) -> Replayed:
     warm_up_s = session.warm_up()
-    feed = Feed(session, wiring, options.initial_yaw_deg)
+    feed = Feed(session, wiring, options.initial_yaw_deg, options.gnss_outages)
     mosaic, gallery, kept = PatchMosaic(), Gallery(enabled=options.report), list[Attempt]()
 
     def on_result(outcome: Outcome) -> None:
