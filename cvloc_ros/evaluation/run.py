@@ -44,8 +44,8 @@ class Options:
     """What to replay and where to write. `truth` is "" (the bag's), "none" or a TUM file.
 
     `cameras` overrides settings of cameras that are found in the bag. `as_live` keeps `output.min_interval_s`;
-    otherwise every image is attempted. No fix is handed over in `gnss_outages`: beginnings and lengths in seconds of log
-    time since the start of the bag.
+    otherwise every image is attempted. In `gnss_outages` (beginning and length, seconds of log
+    time since the start of the bag) no fix is handed over.
     """
 
     bag: Path
