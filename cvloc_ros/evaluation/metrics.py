@@ -80,14 +80,19 @@ def pose_error(pose: Pose2, truth: Pose2) -> F64:
 
 def nees(estimate: PoseEstimate, truth: Pose2) -> float:
     """Normalised estimation error squared over x, y, yaw; its mean is 3 for an honest covariance."""
-    error = pose_error(estimate.pose, truth)
-    return float(error @ np.linalg.solve(estimate.covariance, error))
+    return float(mahalanobis_squared(pose_error(estimate.pose, truth), estimate.covariance))
 
 
-def along_across(error: F64, yaw_rad: float) -> tuple[float, float]:
-    """Split an error (x, y, ...) into its parts along and across (to the left of) the heading."""
-    c, s = math.cos(yaw_rad), math.sin(yaw_rad)
-    return float(c * error[0] + s * error[1]), float(-s * error[0] + c * error[1])
+def mahalanobis_squared(error: F64, covariance: F64) -> F64:
+    """Return e' C^-1 e (...) of errors (..., k) and covariances (..., k, k); NaN where either is."""
+    found: F64 = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(-1)
+    return found
+
+
+def along_across(error: F64, yaw_rad: F64 | float) -> tuple[F64, F64]:
+    """Split errors (..., x and y first) into their parts along and across (to the left of) the headings (...)."""
+    c, s = np.cos(yaw_rad), np.sin(yaw_rad)
+    return c * error[..., 0] + s * error[..., 1], c * error[..., 1] - s * error[..., 0]
 
 
 def statistics(values: Iterable[float]) -> dict[str, float | int | None]:
@@ -96,10 +101,10 @@ def statistics(values: Iterable[float]) -> dict[str, float | int | None]:
     if not len(data):
         return {"mean": None, "median": None, "p95": None, "max": None, "n": 0}
     return {
-        "mean": _round(data.mean()),
-        "median": _round(np.median(data)),
-        "p95": _round(np.percentile(data, 95)),
-        "max": _round(data.max()),
+        "mean": rounded(data.mean()),
+        "median": rounded(np.median(data)),
+        "p95": rounded(np.percentile(data, 95)),
+        "max": rounded(data.max()),
         "n": len(data),
     }
 
@@ -110,9 +115,22 @@ def latencies(judged: Sequence[Judged]) -> dict[str, Any]:
     for j in judged:
         for stage, seconds in j.attempt.timings_s.items():
             stages.setdefault(stage, []).append(seconds)
-    total = _quantiles([j.attempt.wall_s for j in judged])
+    total = quantiles([j.attempt.wall_s for j in judged])
     names = sorted(stages, key=lambda stage: stage == "total")
-    return {**total, "stages": {stage: _quantiles(stages[stage]) for stage in names}}
+    return {**total, "stages": {stage: quantiles(stages[stage]) for stage in names}}
+
+
+def quantiles(seconds: Sequence[float] | F64) -> dict[str, float | int | None]:
+    """Return p50, p95 in ms and n of durations in s."""
+    if not len(seconds):
+        return {"p50": None, "p95": None, "n": 0}
+    p50, p95 = np.percentile(np.array(seconds) * 1e3, [50, 95])
+    return {"p50": rounded(p50), "p95": rounded(p95), "n": len(seconds)}
+
+
+def rounded(value: Any) -> float:
+    """Return the number as it is written to JSON."""
+    return round(float(value), 6)
 
 
 def _error(judged: Judged) -> tuple[F64, float]:
@@ -126,29 +144,18 @@ def _error(judged: Judged) -> tuple[F64, float]:
 def _calibration(values: Sequence[float]) -> dict[str, Any]:
     if not values:
         return {"nees_mean": None, "nees_median": None, "nees_n": 0}
-    return {"nees_mean": _round(np.mean(values)), "nees_median": _round(np.median(values)), "nees_n": len(values)}
+    return {"nees_mean": rounded(np.mean(values)), "nees_median": rounded(np.median(values)), "nees_n": len(values)}
 
 
 def _accuracy(errors: Sequence[F64], yaws: Sequence[float]) -> dict[str, Any]:
     parts = [along_across(error, yaw) for error, yaw in zip(errors, yaws, strict=True)]
     return {
         "position_error_m": statistics(math.hypot(e[0], e[1]) for e in errors),
-        "lateral_error_m": statistics(abs(across) for _, across in parts),
-        "longitudinal_error_m": statistics(abs(along) for along, _ in parts),
+        "lateral_error_m": statistics(abs(float(across)) for _, across in parts),
+        "longitudinal_error_m": statistics(abs(float(along)) for along, _ in parts),
         "yaw_error_deg": statistics(abs(math.degrees(e[2])) for e in errors),
     }
 
 
-def _quantiles(seconds: Sequence[float]) -> dict[str, float | int | None]:
-    if not seconds:
-        return {"p50": None, "p95": None, "n": 0}
-    p50, p95 = np.percentile(np.array(seconds) * 1e3, [50, 95])
-    return {"p50": _round(p50), "p95": _round(p95), "n": len(seconds)}
-
-
 def _share(part: int, whole: int) -> float | None:
-    return _round(part / whole) if whole else None
-
-
-def _round(value: Any) -> float:
-    return round(float(value), 6)
+    return rounded(part / whole) if whole else None
