@@ -13,9 +13,10 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from cvloc_ros.cli.demo import demo, table
+from cvloc_ros.cli.demo import _scene, demo, table
 from cvloc_ros.cli.processes import Process, private_environment
 from cvloc_ros.evaluation.bag import Bag
+from cvloc_ros.simulation.gl import context
 
 SECONDS = 16.0
 
@@ -57,6 +58,17 @@ def test_report_says_that_it_is_simulated(out: Path, code: int) -> None:
     page = (out / "report.html").read_text()
     assert "imulated" in page
     assert "imulated by cvloc_ros" in page
+
+
+def test_renderer_falls_back_to_the_flat_world_only_when_asked_to_choose(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(context, "unavailable", lambda: "no OpenGL 3.3 by EGL here")
+    assert _scene(7, 16.0, "auto").renderer == "flat"
+    assert "no OpenGL 3.3" in capsys.readouterr().out
+    monkeypatch.setattr(context, "unavailable", lambda: "")
+    assert _scene(7, 16.0, "auto").renderer == "gl"
+    assert _scene(7, 16.0, "flat").renderer == "flat"
 
 
 def test_the_drive_is_kept_and_a_dead_node_is_an_error_with_its_log(

@@ -9,8 +9,9 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -25,6 +26,7 @@ EXIT_FAILED = 1
 _START_S = 60.0
 _PARAMETERS = "node.yaml"
 _PICTURES_HZ = 0.5
+_HILLS_M, _MAP_ERROR_M, _MAP_PIXEL_M = 2.0, 0.25, 0.2
 
 
 def demo(
@@ -34,6 +36,7 @@ def demo(
     rate: float = 1.0,
     domain: int | None = None,
     threads: int = 1,
+    renderer: Literal["auto", "gl", "flat"] = "auto",
 ) -> int:
     """Make a simulated drive, play it to the node over DDS, and write a report. Nothing is downloaded.
 
@@ -44,13 +47,12 @@ def demo(
         rate: Speed of the playback; 1 is real time.
         domain: ROS domain of node and player; by default one that is hardly used by anybody else.
         threads: CPU threads of the matcher; 0 lets it choose.
+        renderer: gl needs OpenGL by EGL; flat shows a plane and needs none; auto takes gl where there is one.
     """
-    from cvloc_ros.simulation.scene import Scene
-
     if importlib.util.find_spec("rclpy") is None:
         msg = "the demo needs rclpy, which this Python lacks; run `make demo`, or install requirements/ros-wheels.txt"
         raise CvlocError(msg)
-    scene = Scene(seed=seed, duration_s=seconds)
+    scene = _scene(seed, seconds, renderer)
     drive, recording = out / "drive", out / "bag"
     _prepare(scene, drive, recording)
     parameters = _parameters(scene, drive, out, threads)
@@ -68,6 +70,22 @@ def demo(
     if fault:
         return _failed(fault, node)
     return _evaluate(parameters, drive, recording, out, node)
+
+
+def _scene(seed: int, seconds: float, renderer: str) -> Scene:
+    """A town with hills and a map that is a little off, as maps are; without OpenGL a plain one."""
+    from cvloc_ros.simulation.gl.context import open_context, unavailable
+    from cvloc_ros.simulation.scene import Scene
+
+    plain = Scene(seed=seed, duration_s=seconds)
+    if renderer == "gl":
+        open_context()
+    why = unavailable() if renderer == "auto" else ""
+    if why:
+        _say(f"the drive is rendered as a flat world: {why}\n")
+    if why or renderer == "flat":
+        return plain
+    return replace(plain, renderer="gl", terrain_m=_HILLS_M, map_error_m=_MAP_ERROR_M, map_pixel_m=_MAP_PIXEL_M)
 
 
 def _prepare(scene: Scene, drive: Path, recording: Path) -> None:
