@@ -8,6 +8,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,41 @@ from cvloc_ros import messages
 from cvloc_ros.errors import ImageError, TransformError
 from cvloc_ros.evaluation.bag import BagMessage
 from cvloc_ros.evaluation.topics import Wiring
+from cvloc_ros.evaluation.truth import Trajectory
 from cvloc_ros.geo import se3
 from cvloc_ros.session import Session
 from cvloc_ros.types import F64, CameraImage, GeoFix, OdomSample, Pose2
 
 logger = logging.getLogger(__name__)
-YAW_SIGMA_DEG = 5.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InitialYaw:
+    """Yaw at the first usable fix, degrees counter-clockwise from east, and its standard deviation.
+
+    With `truth` the yaw is the true one plus `deg`; fixes before the truth begins are then not taken for the start.
+    """
+
+    deg: float
+    sigma_deg: float = 5.0
+    truth: Trajectory | None = None
+
+    def at(self, stamp_ns: int) -> float | None:
+        """Return the yaw in radians at a stamp, if it is known."""
+        if self.truth is None:
+            return math.radians(self.deg)
+        true = self.truth.at(stamp_ns)
+        return None if true is None else true.yaw_rad + math.radians(self.deg)
 
 
 class Feed:
     """Converts and stores; `refused` counts inputs by topic and reason, `fixes` and `odometry` keep what was taken."""
 
     def __init__(
-        self, session: Session, wiring: Wiring, initial_yaw_deg: float | None = None,
+        self, session: Session, wiring: Wiring, initial_yaw: InitialYaw | None = None,
         gnss_outages: Sequence[tuple[float, float]] = (),
     ) -> None:  # fmt: skip
-        """Take over the session; with `initial_yaw_deg` the first usable fix becomes an initial pose.
+        """Take over the session; with `initial_yaw` the first usable fix becomes an initial pose.
 
         No fix is taken in `gnss_outages`: beginnings and lengths, seconds of log time since the first message.
         """
@@ -42,7 +62,7 @@ class Feed:
         self._outages = tuple(gnss_outages)
         self._start_ns: int | None = None
         self._wiring = wiring
-        self._yaw_deg = initial_yaw_deg
+        self._initial_yaw = initial_yaw
         self._calibrated: dict[str, bytes] = {}
 
     def handle(self, item: BagMessage) -> CameraImage | None:
@@ -91,23 +111,23 @@ class Feed:
             self.refused[self._wiring.fix, reason] += 1
             return
         self.fixes.append(fix)
-        if self._yaw_deg is not None and self.session.projection is not None:
-            self._set_initial_pose(fix, math.radians(self._yaw_deg))
+        if self._initial_yaw is not None:
+            self._set_initial_pose(fix, self._initial_yaw)
 
-    def _set_initial_pose(self, fix: GeoFix, yaw_rad: float) -> None:
-        projection = self.session.projection
-        if projection is None:
+    def _set_initial_pose(self, fix: GeoFix, initial: InitialYaw) -> None:
+        projection, yaw_rad = self.session.projection, initial.at(fix.stamp_ns)
+        if projection is None or yaw_rad is None:
             return
         x, y = map(float, projection.to_map(fix.latitude_deg, fix.longitude_deg))
         antenna = Pose2(0.0, 0.0, yaw_rad).apply(lever_arm(self.session, self._wiring.config.frames.base, fix))
         floor = self._wiring.config.prior.fix_sigma_floor_m ** 2
-        covariance = np.diag([*(np.diag(fix.covariance_m2) + floor), math.radians(YAW_SIGMA_DEG) ** 2])
+        covariance = np.diag([*(np.diag(fix.covariance_m2) + floor), math.radians(initial.sigma_deg) ** 2])
         pose = Pose2(x - float(antenna[0]), y - float(antenna[1]), math.remainder(yaw_rad, math.tau))
         reason = self.session.set_initial_pose(fix.stamp_ns, pose, covariance)
         if reason:
             self.refused["initial pose", reason] += 1
         else:
-            self._yaw_deg = None
+            self._initial_yaw = None
 
     def _odometry(self, message: Any) -> None:
         base = self._wiring.config.frames.base

@@ -24,7 +24,7 @@ from cvloc_ros.evaluation import truth as truth_module
 from cvloc_ros.evaluation.attempts import Attempt
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.datum import guess_datum
-from cvloc_ros.evaluation.feed import Feed
+from cvloc_ros.evaluation.feed import Feed, InitialYaw
 from cvloc_ros.evaluation.gallery import Gallery
 from cvloc_ros.evaluation.map_notes import is_simulated, map_notes
 from cvloc_ros.evaluation.metrics import evaluate
@@ -45,7 +45,8 @@ class Options:
 
     `cameras` overrides settings of cameras that are found in the bag. `as_live` keeps `output.min_interval_s`;
     otherwise every image is attempted. In `gnss_outages` (beginning and length, seconds of log
-    time since the start of the bag) no fix is handed over.
+    time since the start of the bag) no fix is handed over. With `initial_yaw_of_truth` the initial yaw is the true one
+    plus `initial_yaw_deg`.
     """
 
     bag: Path
@@ -53,6 +54,8 @@ class Options:
     truth: str = ""
     truth_topic: str = ""
     initial_yaw_deg: float | None = None
+    initial_yaw_sigma_deg: float = 5.0
+    initial_yaw_of_truth: bool = False
     cameras: Mapping[str, Any] = field(default_factory=dict)
     as_live: bool = False
     part: Part = field(default_factory=Part)
@@ -134,7 +137,7 @@ def _replay(
     bag: Bag, session: Session, wiring: Wiring, truth: Trajectory | None, options: Options
 ) -> Replayed:
     warm_up_s = session.warm_up()
-    feed = Feed(session, wiring, options.initial_yaw_deg, options.gnss_outages)
+    feed = Feed(session, wiring, _initial_yaw(options, truth), options.gnss_outages)
     mosaic, gallery, kept = PatchMosaic(), Gallery(enabled=options.report), list[Attempt]()
 
     def on_result(outcome: Outcome) -> None:
@@ -183,7 +186,7 @@ def describe(
         "truth": truth.source if truth else "none",
         "datum": f"{datum.latitude_deg:.7f}, {datum.longitude_deg:.7f} ({datum.kind})" if datum else "none",
         "gnss and map datum": f"{config.geo.gnss_datum} and {config.geo.map_datum or 'the same'}",
-        "initial yaw": "not given" if options.initial_yaw_deg is None else f"{options.initial_yaw_deg:g}° given",
+        "initial yaw": _told_yaw(options),
         "matcher": config.matcher.name,
         "cameras": ", ".join(config.camera_names),
         "version": cvloc_ros.__version__,
@@ -192,6 +195,24 @@ def describe(
     if is_simulated(bag.custom) or is_simulated(notes):
         found["simulated"] = "This drive is simulated: no real camera, no real imagery."
     return {key: value for key, value in found.items() if value}
+
+
+def _initial_yaw(options: Options, truth: Trajectory | None) -> InitialYaw | None:
+    if options.initial_yaw_deg is None:
+        return None
+    if options.initial_yaw_of_truth and truth is None:
+        msg = f"{options.bag}: the initial yaw is to come from the truth, but there is none; give it as a number"
+        raise BagError(msg)
+    source = truth if options.initial_yaw_of_truth else None
+    return InitialYaw(options.initial_yaw_deg, options.initial_yaw_sigma_deg, source)
+
+
+def _told_yaw(options: Options) -> str:
+    if options.initial_yaw_deg is None:
+        return "not given"
+    if options.initial_yaw_of_truth:
+        return f"{options.initial_yaw_deg:+.2f}° off the truth, given as good to {options.initial_yaw_sigma_deg:g}°"
+    return f"{options.initial_yaw_deg:g}° given"
 
 
 def hardware() -> str:

@@ -15,11 +15,12 @@ import pytest
 from cvloc_ros.config import Config, load, merge, parse
 from cvloc_ros.errors import BagError
 from cvloc_ros.evaluation.bag import Bag
-from cvloc_ros.evaluation.feed import Feed
+from cvloc_ros.evaluation.feed import Feed, InitialYaw
 from cvloc_ros.evaluation.mosaic import PatchMosaic
 from cvloc_ros.evaluation.replay import Gatherer, Outcome, Part, play
 from cvloc_ros.evaluation.run import Options, run
 from cvloc_ros.evaluation.topics import wire
+from cvloc_ros.evaluation.truth import Trajectory
 from cvloc_ros.types import AerialPatch, CameraImage, Pose2
 
 MakeBag = Callable[..., Path]
@@ -80,7 +81,7 @@ def test_initial_pose_comes_from_the_first_usable_fix(make_bag: MakeBag, session
     with Bag.open(make_bag()) as bag:
         wiring = wire(bag, CONFIG)
         fake = session(wiring.config)
-        feed = Feed(fake, wiring, initial_yaw_deg=30.0)
+        feed = Feed(fake, wiring, InitialYaw(30.0))
         for item in bag.messages(wiring.topics):
             feed.handle(item)
     assert fake.initial is not None
@@ -88,6 +89,20 @@ def test_initial_pose_comes_from_the_first_usable_fix(make_bag: MakeBag, session
     assert stamp == 1_700_000_000 * 10**9
     assert pose.x_m == pytest.approx(3.0, abs=0.01)
     assert np.degrees(pose.yaw_rad) == pytest.approx(30.0)
+
+
+def test_initial_yaw_of_the_truth_starts_at_the_first_fix_with_truth(make_bag: MakeBag, session: type) -> None:
+    second_ns = 1_700_000_001 * 10**9
+    truth = Trajectory.of([(second_ns, Pose2(0.0, 0.0, 1.0)), (second_ns + 1, Pose2(0.0, 0.0, 1.0))], "test")
+    with Bag.open(make_bag()) as bag:
+        wiring = wire(bag, CONFIG)
+        fake = session(wiring.config)
+        feed = Feed(fake, wiring, InitialYaw(-3.0, 12.0, truth))
+        for item in bag.messages(wiring.topics):
+            feed.handle(item)
+    stamp, pose = fake.initial
+    assert stamp == second_ns
+    assert np.degrees(pose.yaw_rad) == pytest.approx(np.degrees(1.0) - 3.0)
 
 
 def test_two_replays_write_the_same_files(make_bag: MakeBag, session: type, tmp_path: Path) -> None:

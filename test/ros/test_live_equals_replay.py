@@ -20,7 +20,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from cvloc_ros import config
 from cvloc_ros.evaluation.bag import Bag
-from cvloc_ros.evaluation.feed import Feed
+from cvloc_ros.evaluation.feed import Feed, InitialYaw
 from cvloc_ros.evaluation.replay import Part, play
 from cvloc_ros.evaluation.topics import wire
 from cvloc_ros.messages import stamp_ns
@@ -53,7 +53,7 @@ def replayed() -> tuple[dict[int, PoseEstimate], tuple, config.Config]:
         session = Session.open(wiring.config)
         keep = session.set_initial_pose
         session.set_initial_pose = lambda *given: initial.append(given) or keep(*given)
-        feed = Feed(session, wiring, START_YAW_DEG)
+        feed = Feed(session, wiring, InitialYaw(START_YAW_DEG))
 
         def on_result(outcome) -> None:
             if outcome.result.estimate is not None:
