@@ -45,7 +45,10 @@ class InitialYaw:
 
 
 class Feed:
-    """Converts and stores; `refused` counts inputs by topic and reason, `fixes` and `odometry` keep what was taken."""
+    """Converts and stores; `refused` counts inputs by topic and reason, `fixes` and `odometry` keep what was taken.
+
+    `fixes_at_ns` and `odometry_at_ns` are the log times at which they arrived, `start_ns` that of the first message.
+    """
 
     def __init__(
         self, session: Session, wiring: Wiring, initial_yaw: InitialYaw | None = None,
@@ -59,8 +62,10 @@ class Feed:
         self.refused: Counter[tuple[str, str]] = Counter()
         self.fixes: list[GeoFix] = []
         self.odometry: list[OdomSample] = []
+        self.fixes_at_ns: list[int] = []
+        self.odometry_at_ns: list[int] = []
+        self.start_ns: int | None = None
         self._outages = tuple(gnss_outages)
-        self._start_ns: int | None = None
         self._wiring = wiring
         self._initial_yaw = initial_yaw
         self._calibrated: dict[str, bytes] = {}
@@ -68,7 +73,7 @@ class Feed:
     def handle(self, item: BagMessage) -> CameraImage | None:
         """Store one message; return the image if it is one of a camera."""
         wiring, topic, message = self._wiring, item.topic, item.message
-        self._start_ns = item.log_time_ns if self._start_ns is None else self._start_ns
+        self.start_ns = item.log_time_ns if self.start_ns is None else self.start_ns
         if topic in wiring.images:
             return self._image(wiring.images[topic], message)
         if topic in ("/tf", "/tf_static"):
@@ -78,10 +83,10 @@ class Feed:
         elif topic in wiring.infos:
             self._camera_info(wiring.infos[topic], message)
         elif topic == wiring.fix:
-            if not self._in_outage((item.log_time_ns - self._start_ns) * 1e-9):
-                self._fix(message)
+            if not self._in_outage((item.log_time_ns - self.start_ns) * 1e-9):
+                self._fix(message, item.log_time_ns)
         elif topic == wiring.odom:
-            self._odometry(message)
+            self._odometry(message, item.log_time_ns)
         if topic == wiring.heading:
             self._heading(message)
         if topic == wiring.imu:
@@ -104,13 +109,14 @@ class Feed:
             return
         self.session.set_calibration(camera, model)
 
-    def _fix(self, message: Any) -> None:
+    def _fix(self, message: Any, log_time_ns: int) -> None:
         fix = messages.fix(message, self._wiring.config.inputs.fix_stamp_offset_s)
         reason = self.session.add_fix(fix)
         if reason:
             self.refused[self._wiring.fix, reason] += 1
             return
         self.fixes.append(fix)
+        self.fixes_at_ns.append(log_time_ns)
         if self._initial_yaw is not None:
             self._set_initial_pose(fix, self._initial_yaw)
 
@@ -129,7 +135,7 @@ class Feed:
         else:
             self._initial_yaw = None
 
-    def _odometry(self, message: Any) -> None:
+    def _odometry(self, message: Any, log_time_ns: int) -> None:
         base = self._wiring.config.frames.base
         child = messages.frame(message.child_frame_id)
         T_child_base = None
@@ -145,6 +151,7 @@ class Feed:
             self.refused[self._wiring.odom, reason] += 1
         else:
             self.odometry.append(sample)
+            self.odometry_at_ns.append(log_time_ns)
 
     def _in_outage(self, elapsed_s: float) -> bool:
         return any(start <= elapsed_s < start + length for start, length in self._outages)
