@@ -35,8 +35,12 @@ from cvloc_ros.evaluation.topics import Wiring, wire
 from cvloc_ros.evaluation.truth import Trajectory
 from cvloc_ros.session import Session
 from cvloc_ros.status_fields import without_secrets
+from cvloc_ros.types import LocalizationResult, Pose2
 
 logger = logging.getLogger(__name__)
+
+Watch = Callable[[LocalizationResult, Pose2 | None], None]
+"""Sees every result, images and score volumes included, with the true pose; both are let go afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,9 @@ def run(config: Config, options: Options, opener: Callable[[Config], Session] = 
     return replayed
 
 
-def replay_bag(config: Config, options: Options, opener: Callable[[Config], Session] = Session.open) -> Replayed:
+def replay_bag(
+    config: Config, options: Options, opener: Callable[[Config], Session] = Session.open, watch: Watch | None = None
+) -> Replayed:
     """Replay a bag and write nothing; `opener` makes the session.
 
     Raises:
@@ -95,7 +101,7 @@ def replay_bag(config: Config, options: Options, opener: Callable[[Config], Sess
         wiring = replace(wiring, config=used, notes=(*wiring.notes, *told))
         session = opener(used)
         try:
-            return _replay(bag, session, wiring, truth, options)
+            return _replay(bag, session, wiring, truth, options, watch)
         finally:
             session.close()
 
@@ -134,7 +140,7 @@ def _truth(bag: Bag, wiring: Wiring, options: Options) -> Trajectory | None:
 
 
 def _replay(
-    bag: Bag, session: Session, wiring: Wiring, truth: Trajectory | None, options: Options
+    bag: Bag, session: Session, wiring: Wiring, truth: Trajectory | None, options: Options, watch: Watch | None
 ) -> Replayed:
     warm_up_s = session.warm_up()
     feed = Feed(session, wiring, _initial_yaw(options, truth), options.gnss_outages)
@@ -144,7 +150,10 @@ def _replay(
         kept.append(attempts_module.record(len(kept) + 1, outcome, session))
         if outcome.result.patch is not None:
             mosaic.add(outcome.result.patch)
-        gallery.offer(len(kept), outcome.result, truth.at(outcome.result.stamp_ns) if truth else None)
+        true_pose = truth.at(outcome.result.stamp_ns) if truth else None
+        gallery.offer(len(kept), outcome.result, true_pose)
+        if watch is not None:
+            watch(outcome.result, true_pose)
 
     start = time.perf_counter()
     images = play(bag, session, wiring, feed, on_result, options.part, progress=options.progress)
