@@ -11,6 +11,7 @@ import torch
 
 from cvloc_ros.cameras import BODY_FROM_OPTICAL
 from cvloc_ros.config import Config, merge
+from cvloc_ros.estimation.calibration import resolve
 from cvloc_ros.geo import se3
 from cvloc_ros.imaging.camera import from_camera_info
 from cvloc_ros.imaging.ground import BirdsEye
@@ -33,7 +34,7 @@ def run(repeats: int = 15) -> list[Row]:
 
 def _frames(repeats: int, threads: int) -> list[Row]:
     search = {"radius_min_m": 25.0, "radius_max_m": 25.0, "yaw_half_min_deg": 10.0, "yaw_half_max_deg": 10.0}
-    config = merge(Config(), {"search": search, "tiles": {"resolution_m": METRES}})
+    config = merge(resolve(Config(), None), {"search": search, "tiles": {"resolution_m": METRES}})
     birdseye = BirdsEye(tables=64)
     localizer = Localizer(config, _Imagery(), create(config.matcher, birdseye))
     stages: dict[str, list[float]] = {}

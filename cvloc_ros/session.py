@@ -16,6 +16,7 @@ from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.cameras import Cameras
 from cvloc_ros.config import Config
 from cvloc_ros.errors import ConfigError, GeoError, TileSourceError
+from cvloc_ros.estimation import calibration
 from cvloc_ros.estimation.gates import Refusal
 from cvloc_ros.geo import angles, se3
 from cvloc_ros.geo.projection import Projection
@@ -50,7 +51,8 @@ class Session:
 
     def __init__(self, config: Config, projection: Projection | None) -> None:
         """Use `open`, which checks everything that can be checked before the first image."""
-        self.config = config
+        self._calibration = calibration.find(config, registry.weights_file(config.matcher))
+        self._take(config)
         self.projection = projection
         """None until the first fix where `geo.datum_source` is first_fix."""
         self.transforms = TransformTree(config.inputs.history_s)
@@ -83,6 +85,7 @@ class Session:
             "tf conflict": "; ".join(self.transforms.conflicts()),
             "antenna": antenna if frames else "",
             "imu": self._cameras.attitude_trouble,
+            "calibration": self._uncalibrated,
         }
 
     @classmethod
@@ -100,9 +103,9 @@ class Session:
 
     def apply(self, config: Config) -> None:
         """Take over new values of the dynamic keys."""
-        self.config = config
+        self._take(config)
         if self._localizer is not None and self.aerial is not None:
-            self._localizer.apply(config)
+            self._localizer.apply(self.config)
             self.aerial.configure(config.tiles)
 
     def set_calibration(self, camera: str, model: CameraModel) -> None:
@@ -219,6 +222,13 @@ class Session:
         self._matcher.close()
         if self.aerial is not None:
             self.aerial.close()
+
+    def _take(self, given: Config) -> None:
+        """Keep the settings with the matcher's calibration filled in."""
+        self.config = calibration.resolve(given, self._calibration)
+        self.covariance_source = calibration.describe(given, self._calibration)
+        """What the published covariance rests on, for people."""
+        self._uncalibrated = calibration.trouble(given, self._calibration)
 
     def _open_map(self, projection: Projection) -> None:
         self.aerial = open_map(self.config.tiles, projection)

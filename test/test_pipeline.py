@@ -12,6 +12,7 @@ import torch
 
 from cvloc_ros.config import Config, merge
 from cvloc_ros.errors import GeoError
+from cvloc_ros.estimation.calibration import resolve
 from cvloc_ros.pipeline import Localizer, search_window
 from cvloc_ros.types import (
     F64,
@@ -29,7 +30,7 @@ from cvloc_ros.types import (
 )
 
 torch.set_num_threads(1)
-CONFIG = Config()
+CONFIG = resolve(Config(), None)
 HERE = Pose2(4.0, -3.0, 0.5)
 
 

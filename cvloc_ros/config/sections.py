@@ -194,15 +194,19 @@ class Estimation(Section):
     """From scores to a pose with an honest covariance, and the gates."""
 
     temperature: float = param(
-        3.0, "Divides the matcher's log-likelihood: its observations are not independent.", gt=0, le=10000,
-        dynamic=True,
+        0.0, "Divides the log-likelihood, whose observations are not independent. 0: the matcher's calibration.",
+        ge=0, le=10000, dynamic=True,
     )
-    covariance_scale: float = param(1.0, "Factor s² on the computed covariance.", gt=0, le=1000, dynamic=True)
+    covariance_scale: float = param(
+        0.0, "Factor s² on the computed covariance. 0: the matcher's calibration.", ge=0, le=1000, dynamic=True
+    )
     sigma_floor_m: float = param(
-        0.25, "Geo-registration error of the imagery; added to the position variance.", unit="m", gt=0, le=20,
-        dynamic=True,
+        0.0, "Geo-registration error of the imagery; added to the position variance. 0: the matcher's calibration.",
+        unit="m", ge=0, le=20, dynamic=True,
     )
-    sigma_floor_deg: float = param(0.4, "Added to the yaw variance.", unit="deg", gt=0, le=20, dynamic=True)
+    sigma_floor_deg: float = param(
+        0.0, "Added to the yaw variance. 0: the matcher's calibration.", unit="deg", ge=0, le=20, dynamic=True
+    )
     min_coverage: float = param(
         0.7, "Least share of the street around the pose (10 m ahead and behind, 3 m to each side) with imagery.", ge=0,
         le=1, dynamic=True,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cvloc_ros.config import Matching
@@ -39,6 +40,20 @@ def create(config: Matching, project_ground: GroundProjector) -> Matcher:
     module, name = MATCHERS[config.name].split(":")
     cls = getattr(importlib.import_module(module), name)
     return cast("Matcher", cls(config, select_device(config), project_ground))
+
+
+def weights_file(config: Matching) -> Path | None:
+    """Return the file of the matcher's own weights; None for a matcher that has none.
+
+    Raises:
+        ModelError: weights are named, and are not there.
+    """
+    weights = getattr(getattr(config, config.name, None), "weights", "")
+    if not weights:
+        return None
+    from cvloc_ros.matching.weights import find_file  # brings torch
+
+    return find_file(weights)
 
 
 def select_device(config: Matching) -> torch.device:

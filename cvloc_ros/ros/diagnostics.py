@@ -24,7 +24,7 @@ ODOM_SILENT_S = 2.0
 JUMP_SHOWN_S = 10.0
 FOREIGN_CLOCK_S = 60.0
 AHEAD_S = 0.5
-MILD = ("odom frame", "tf conflict", "antenna", "imu")
+MILD = ("odom frame", "tf conflict", "antenna", "imu", "calibration")
 """Standing faults that do not stop the output."""
 
 KEYS: Mapping[str, tuple[str, ...]] = {

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from cvloc_ros.config import Config
+from cvloc_ros.estimation.calibration import resolve
 from cvloc_ros.estimation.gates import calibrate, check, innovation_sigma, street_coverage
 from cvloc_ros.types import AerialPatch, Pose2, PoseEstimate, PosePrior, SearchWindow, Status
 
-CONFIG = Config().estimation
+CONFIG = resolve(Config(), None).estimation
 PRIOR = PosePrior(Pose2(0, 0, 0), np.diag([4.0, 4.0, 0.01]), 0, True, "test")
 WINDOW = SearchWindow(Pose2(0, 0, 0), 10.0, 0.3)
 GOOD = PoseEstimate(Pose2(1.0, 1.0, 0.05), np.diag([0.1, 0.1, 1e-4]), score=0.6, ambiguity=0.0)

@@ -11,6 +11,7 @@ import torch
 
 from cvloc_ros.config import Config, Matching
 from cvloc_ros.errors import ModelError
+from cvloc_ros.estimation.calibration import resolve
 from cvloc_ros.estimation.volume import from_volume
 from cvloc_ros.matching.classical import ClassicalMatcher
 from cvloc_ros.matching.registry import create
@@ -22,7 +23,7 @@ CPU = torch.device("cpu")
 def find(world, overhead, view, truth: Pose2, window: SearchWindow, **patch):
     matcher = ClassicalMatcher(Matching(), CPU, overhead({7: truth}))
     volume = matcher.match([view(7)], matcher.encode_aerial(world.patch(**patch)), window)
-    return volume, from_volume(volume, Config().estimation)
+    return volume, from_volume(volume, resolve(Config(), None).estimation)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from cvloc_ros.config import Config, Estimation, GridLoc, Matching, merge
+from cvloc_ros.config import Config, GridLoc, Matching, merge
 from cvloc_ros.errors import ImageError, ModelError
+from cvloc_ros.estimation.calibration import resolve
 from cvloc_ros.estimation.volume import from_volume
 from cvloc_ros.imaging.models import Equirectangular, Fisheye, Pinhole
 from cvloc_ros.matching import registry, weights
@@ -38,6 +39,7 @@ from cvloc_ros.types import (
     Status,
 )
 
+SETTINGS = resolve(Config(), None)
 CPU = torch.device("cpu")
 OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 CAMERAS: dict[str, CameraModel] = {
@@ -108,7 +110,7 @@ def crop_of(settings: GridLocSettings, view: GroundView, prior: Pose2) -> Crop:
 
 def check(volume: ScoreVolume, truth: Pose2, metres: float = 0.03, rad: float = 3e-3) -> None:
     """With a lever arm yaw and position are one; the summit that is found along each axis alone is then less exact."""
-    estimate = from_volume(volume, Estimation())
+    estimate = from_volume(volume, SETTINGS.estimation)
     assert estimate is not None
     assert np.abs(estimate.pose.xy - truth.xy).max() < metres
     assert abs(math.remainder(estimate.pose.yaw_rad - truth.yaw_rad, math.tau)) < rad
@@ -182,7 +184,7 @@ def test_a_model_of_the_location_has_the_yaw_of_the_prior(align: str, model: Mak
         matcher = matcher_of(made)
         volume = matcher.match([view], matcher.encode_aerial(patch), SearchWindow(prior, 8.0, math.radians(10)))
         check(volume, truth)
-        estimate = from_volume(volume, Estimation())
+        estimate = from_volume(volume, SETTINGS.estimation)
         sigma = math.sqrt(estimate.covariance[2, 2])
         assert sigma > 0.7 * math.radians(10) / math.sqrt(3.0)
 
@@ -203,12 +205,12 @@ def test_views_are_multiplied(model: Make, patch: AerialPatch) -> None:
     window = SearchWindow(truth, 10.0, 0.5)
     oracle(made, [heads[0]])
     one = matcher_of(made)
-    estimate = from_volume(one.match(views, one.encode_aerial(patch), window), Estimation())
+    estimate = from_volume(one.match(views, one.encode_aerial(patch), window), SETTINGS.estimation)
     assert np.linalg.norm(estimate.pose.xy - truth.xy) > 5.0
     assert estimate.ambiguity > 0.5
     oracle(made, heads)
     both = matcher_of(made, max_views=2)
-    estimate = from_volume(both.match(views, both.encode_aerial(patch), window), Estimation())
+    estimate = from_volume(both.match(views, both.encode_aerial(patch), window), SETTINGS.estimation)
     assert np.linalg.norm(estimate.pose.xy - truth.xy) < 0.05
     assert estimate.ambiguity < 0.45
 
@@ -289,7 +291,7 @@ class Imagery:
 
 @pytest.mark.parametrize("yaw", [False, True])
 def test_noise_through_an_untrained_network_is_refused(yaw: bool, model: Make, patch: AerialPatch) -> None:
-    config = merge(Config(), {"matcher": {"name": "gridloc"}})
+    config = merge(SETTINGS, {"matcher": {"name": "gridloc"}})
     result = Localizer(config, Imagery(patch), matcher_of(model(yaw=yaw))).localize([make_view()], PRIOR)
     assert result.status is not Status.OK
     assert result.volume is not None
@@ -303,7 +305,7 @@ def test_no_evidence_scores_nothing(model: Make, patch: AerialPatch) -> None:
     for views, given, window in (([], code, WINDOW), ([make_view()], bare, WINDOW), ([make_view()], code, away)):
         volume = matcher.match(views, given, window)
         assert torch.isneginf(volume.log_likelihood).all()
-    result = Localizer(Config(), Imagery(patch), matcher).localize([], PRIOR)
+    result = Localizer(SETTINGS, Imagery(patch), matcher).localize([], PRIOR)
     assert result.status is Status.LOW_COVERAGE
 
 
@@ -311,7 +313,7 @@ def test_logits_that_are_no_numbers_are_refused(model: Make, patch: AerialPatch)
     made = model(yaw=True)
     with torch.no_grad():
         made.network.head[-1].bias.fill_(math.nan)
-    result = Localizer(Config(), Imagery(patch), matcher_of(made)).localize([make_view()], PRIOR)
+    result = Localizer(SETTINGS, Imagery(patch), matcher_of(made)).localize([make_view()], PRIOR)
     assert result.status is not Status.OK
 
 

@@ -17,6 +17,7 @@ import torch
 
 from cvloc_ros.config import Config, Loc2, Matching, merge, parse
 from cvloc_ros.errors import ConfigError, ImageError, ModelError
+from cvloc_ros.estimation.calibration import resolve
 from cvloc_ros.imaging.models import Pinhole
 from cvloc_ros.matching import registry, weights
 from cvloc_ros.matching.loc2 import checkpoint
@@ -25,6 +26,7 @@ from cvloc_ros.pipeline import Localizer
 from cvloc_ros.types import AerialCode, AerialPatch, GroundView, Pose2, PosePrior, SearchWindow, Status
 
 CPU = torch.device("cpu")
+SETTINGS = resolve(Config(), None)
 HERE = Pose2(5e5, 5e6, 0.3)
 WINDOW = SearchWindow(HERE, 10.0, math.pi)
 OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
@@ -55,7 +57,7 @@ def test_noise_through_an_untrained_network_gives_matches_and_an_honest_status(
     settings: Settings, patch: AerialPatch
 ) -> None:
     matcher = Loc2Matcher(settings(matches=500, ransac_sets=1), CPU)
-    config = merge(Config(), {"matcher": settings(matches=500, ransac_sets=1).model_dump()})
+    config = merge(SETTINGS, {"matcher": settings(matches=500, ransac_sets=1).model_dump()})
     prior = PosePrior(HERE, np.diag([9.0, 9.0, 0.01]), 1, yaw_known=True, source="test")
     result = Localizer(config, Imagery(patch), matcher).localize([make_view()], prior)
     assert result.status is not Status.OK
@@ -77,7 +79,7 @@ def test_a_view_without_evidence_gives_no_matches(what: str, settings: Settings,
     matches = matcher.match([make_view(**VIEWS[what])], matcher.encode_aerial(patch), WINDOW)
     assert matches.ground.shape == matches.aerial.shape == matches.uv.shape == (0, 2)
     prior = PosePrior(HERE, np.diag([9.0, 9.0, 0.01]), 1, yaw_known=True, source="test")
-    result = Localizer(Config(), Imagery(patch), matcher).localize([make_view(**VIEWS[what])], prior)
+    result = Localizer(SETTINGS, Imagery(patch), matcher).localize([make_view(**VIEWS[what])], prior)
     assert result.status is Status.LOW_SCORE
 
 

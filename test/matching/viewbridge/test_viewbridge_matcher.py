@@ -16,6 +16,7 @@ import torch
 
 from cvloc_ros.config import Config, Matching, ViewBridge, merge
 from cvloc_ros.errors import ImageError, ModelError
+from cvloc_ros.estimation.calibration import resolve
 from cvloc_ros.estimation.procrustes import from_matches
 from cvloc_ros.imaging.models import Equirectangular, Fisheye, Pinhole
 from cvloc_ros.matching import registry, weights
@@ -40,6 +41,7 @@ from cvloc_ros.types import (
 )
 
 CPU = torch.device("cpu")
+SETTINGS = resolve(Config(), None)
 OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 PINHOLE = Pinhole(320, 240, 210.0, 205.0, 158.0, 121.0)
 CAMERAS: dict[str, CameraModel] = {
@@ -193,7 +195,7 @@ class Imagery:
 
 
 def test_noise_through_an_untrained_network_is_refused(model: Make, patch: AerialPatch) -> None:
-    config = merge(Config(), {"matcher": {"name": "viewbridge", "viewbridge": {"inlier_m": 2.5}}})
+    config = merge(SETTINGS, {"matcher": {"name": "viewbridge", "viewbridge": {"inlier_m": 2.5}}})
     result = Localizer(config, Imagery(patch), matcher_of(model(), inlier_m=2.5)).localize([make_view()], PRIOR)
     assert result.status is not Status.OK
     assert result.matches is not None
@@ -220,7 +222,7 @@ def test_no_evidence_gives_no_matches(model: Make, patch: AerialPatch) -> None:
     assert len(matcher.match([make_view()], bare, WINDOW).weights) == 0
     away = SearchWindow(Pose2(6e5, 5e6, 0.0), 10.0, 0.2)
     assert len(matcher.match([make_view()], code, away).weights) == 0
-    result = Localizer(Config(), Imagery(patch), matcher).localize([blind], PRIOR)
+    result = Localizer(SETTINGS, Imagery(patch), matcher).localize([blind], PRIOR)
     assert result.status in (Status.LOW_COVERAGE, Status.LOW_SCORE)
 
 
