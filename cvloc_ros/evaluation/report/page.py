@@ -52,7 +52,7 @@ def write_report(path: Path, replayed: Replayed) -> None:
         accuracy=_accuracy(replayed.metrics),
         definitions=_rows(replayed.metrics["definitions"].items()),
         style=(folder / "page.css").read_text(encoding="utf-8"),
-        script=(folder / "page.js").read_text(encoding="utf-8"),
+        script="".join((folder / name).read_text(encoding="utf-8") for name in ("chart.js", "page.js")),
         plotly=get_plotlyjs(),
         data=json.dumps(collect(replayed), allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
     )
