@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from zipfile import BadZipFile
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from cvloc_ros.errors import ConfigError
 from cvloc_ros.simulation.layout import Layout, Street, hermite, resample
 from cvloc_ros.simulation.markings import STOP_LINE_M
+from cvloc_ros.simulation.motion import Motion, read_recording
 from cvloc_ros.simulation.scene import Scene
+from cvloc_ros.simulation.world import World
 from cvloc_ros.types import F64, Pose2
 
 _STEP_M = 0.1
@@ -50,6 +50,11 @@ class Trajectory:
         return Pose2(x, y, float(np.remainder(yaw + np.pi, 2 * np.pi) - np.pi))
 
 
+def motion_of(world: World) -> Motion:
+    """Return how the vehicle moves in a world: as recorded where a recorded path is driven, else along a route."""
+    return world.replayed or make_trajectory(world.scene, world.layout)
+
+
 def make_trajectory(scene: Scene, layout: Layout) -> Trajectory:
     """Choose a route by the seed and drive it. A route that is shorter than the drive ends with the vehicle at rest."""
     path, stops = _route(scene, layout)
@@ -58,8 +63,8 @@ def make_trajectory(scene: Scene, layout: Layout) -> Trajectory:
     bend = np.abs(np.gradient(gaussian_filter1d(yaw, 10.0, mode="nearest"), _STEP_M))
     limit: F64 = np.minimum(scene.speed_mps, np.sqrt(_LATERAL / np.maximum(bend, 1e-4))).astype(np.float64)
     if scene.motion:
-        time_s, at_m = recorded_motion(scene.motion)
-        return Trajectory(time_s, np.minimum(at_m, _STEP_M * (len(path) - 1)), path, yaw)
+        recording = read_recording(scene.motion)
+        return Trajectory(recording.time_s, np.minimum(recording.travelled_m, _STEP_M * (len(path) - 1)), path, yaw)
     limit[[0, -1, *(round(stop / _STEP_M) for stop in stops)]] = 0.0
     speed = _reachable(_reachable(limit)[::-1])[::-1]
     pace = 2 * _STEP_M / np.maximum(speed[1:] + speed[:-1], 1e-3)
@@ -70,25 +75,6 @@ def make_trajectory(scene: Scene, layout: Layout) -> Trajectory:
         time = np.concatenate([time[: knot + 1], time[knot:] + _HALT_S])
         at = np.concatenate([at[: knot + 1], at[knot:]])
     return Trajectory(time, at.astype(np.float64), path, yaw)
-
-
-def recorded_motion(file: str) -> tuple[F64, F64]:
-    """Read times (N,) s and travelled distances (N,) m of a recorded motion.
-
-    Raises:
-        ConfigError: the file cannot be read or holds no `pose_t` and `pose_enu` of the same length.
-    """
-    try:
-        with np.load(file, allow_pickle=False) as data:
-            time_s, points = np.asarray(data["pose_t"], np.float64), np.asarray(data["pose_enu"], np.float64)
-            steps = np.linalg.norm(np.diff(points[:, :2], axis=0), axis=1)
-    except (OSError, KeyError, ValueError, IndexError, EOFError, BadZipFile) as err:
-        msg = f"motion = {file}: {err}; wanted is an .npz with pose_t (N,) in seconds and pose_enu (N, 3) in metres"
-        raise ConfigError(msg) from err
-    if len(time_s) != len(points) or len(time_s) < 2 or not (np.diff(time_s) > 0).all() or not np.isfinite(steps).all():
-        msg = f"motion = {file}: pose_t ({len(time_s)}) must rise and be as long as pose_enu ({len(points)}), finite"
-        raise ConfigError(msg)
-    return time_s - time_s[0], np.concatenate([[0.0], np.cumsum(steps)])
 
 
 def _reachable(limit: F64) -> F64:

@@ -20,7 +20,9 @@ from cvloc_ros.config import Tiles
 from cvloc_ros.errors import ConfigError
 from cvloc_ros.geo.projection import Projection
 from cvloc_ros.simulation.layout import STEP_M, Box, Layout, Street, Tree, resample
+from cvloc_ros.simulation.motion import Replayed, read_recording
 from cvloc_ros.simulation.paths import find_path
+from cvloc_ros.simulation.placing import place_recording
 from cvloc_ros.simulation.raster import Grid
 from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.simulation.town import box
@@ -76,9 +78,9 @@ def imagery_world(scene: Scene) -> World:
     coarse = Grid.centred(scene.size_m, _CELL_M)
     small = np.asarray(cv2.resize(photo, (coarse.columns, coarse.rows), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     finds = find(small)
-    layout = _layout(scene, coarse, finds)
+    layout, replayed = _layout(scene, coarse, finds)
     empty = grid.empty()
-    return World(scene, layout, grid, empty, empty, empty, photo=photo, attribution=attribution)
+    return World(scene, layout, grid, empty, empty, empty, photo=photo, attribution=attribution, replayed=replayed)
 
 
 def _photo(imagery: AerialMap, grid: Grid, scene: Scene) -> U8:
@@ -117,20 +119,24 @@ def find(photo: U8) -> Finds:
     return Finds(np.asarray(dark), roof > 0, road > 0)
 
 
-def _layout(scene: Scene, grid: Grid, finds: Finds) -> Layout:
+def _layout(scene: Scene, grid: Grid, finds: Finds) -> tuple[Layout, Replayed | None]:
     rng = scene.rng("things on imagery")
     houses = tuple(_houses(grid, finds.roof, rng))
     hidden = np.zeros(finds.roof.shape, np.uint8)
     for house in houses:
         grid.fill(hidden, [house.outline], 1)
-    line = find_path(grid, finds.road & (hidden == 0), hidden > 0, rng)
+    free = finds.road & (hidden == 0)
+    replayed = None
+    if scene.motion_mode == "path":
+        replayed = place_recording(read_recording(scene.motion), scene.duration_s, grid, free, hidden > 0)
+    line = find_path(grid, free, hidden > 0, rng) if replayed is None else replayed.line
     street = Street(resample(line, STEP_M), -1, -1, main=True, half_width_m=2.6, verge_m=0.0, pavement_m=1.0,
                     bays=(False, False))  # fmt: skip
     near = np.zeros(finds.roof.shape, np.uint8)
     grid.fill(near, [street.strip(0.0, street.length_m, 3.2, -3.2)], 1)
     trees = tuple(_trees(grid, finds.green & (hidden == 0) & (near == 0), rng))
     cars, others = (tuple(_cars(street, scene.rng(f"cars on imagery, {day}"))) for day in ("drive", "map"))
-    return Layout(np.zeros((0, 2)), (street,), 9.0, houses, trees, cars, others)
+    return Layout(np.zeros((0, 2)), (street,), 9.0, houses, trees, cars, others), replayed
 
 
 def _houses(grid: Grid, roof: Mask, rng: np.random.Generator) -> list[Box]:

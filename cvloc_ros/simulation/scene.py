@@ -64,6 +64,8 @@ class GnssSpec:
     """Mean length of outages."""
     outage_every_s: float = 0.0
     """Mean time between outages; 0 is never."""
+    age_s: float = 0.0
+    """How old a position is at its stamp."""
     latency_sigma_s: float = 0.0
     """Spread of the time that a fix takes beyond its delay."""
     covariance_factor: float = 1.0
@@ -81,6 +83,32 @@ class OdomSpec:
     gyro_bias_radps: float = 4e-4
     gyro_noise_radps: float = 5e-4
     rate_hz: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class ImuSpec:
+    """Simulated inertial sensor: a constant bias is drawn for each axis; noise is that of one sample."""
+
+    rate_hz: float = 100.0
+    """0 is none."""
+    gyro_bias_radps: float = 5e-4
+    gyro_noise_radps: float = 2e-3
+    force_bias_mps2: float = 0.05
+    force_noise_mps2: float = 0.08
+    attitude_deg: float = 0.3
+    """Standard deviation of roll and pitch as its own filter has them."""
+    smooth_s: float = 0.04
+    place_m: tuple[float, float, float] = (0.1, 0.0, 0.6)
+    """Where it is in base; its axes are those of base."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadingSpec:
+    """Simulated receiver with two antennas, or a compass, that knows where north is."""
+
+    rate_hz: float = 0.0
+    """0 is none."""
+    sigma_deg: float = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +146,8 @@ class Scene:
     cameras: tuple[CameraSpec, ...] = (FRONT, REAR)
     gnss: GnssSpec = field(default_factory=GnssSpec)
     odom: OdomSpec = field(default_factory=OdomSpec)
+    imu: ImuSpec = field(default_factory=ImuSpec)
+    heading: HeadingSpec = field(default_factory=HeadingSpec)
     delays: Delays = field(default_factory=Delays)
     storage: Literal["mcap", "sqlite3"] = "mcap"
     bag_version: Literal[8, 9] = 9
@@ -129,7 +159,9 @@ class Scene:
     imagery: str = ""
     """Map (MBTiles, GeoTIFF) whose ground the world has, around the datum; needs the renderer gl."""
     motion: str = ""
-    """Recorded motion (.npz with pose_t in s and pose_enu in m): its speeds are driven along the route."""
+    """Recorded motion (.npz with pose_t in s and pose_enu in m; pose_ypr in rad if it is there)."""
+    motion_mode: Literal["speed", "path"] = "speed"
+    """speed: its speeds along a route; path: its own path, moved onto the roads of a world on imagery."""
     look: LookSpec = DRIVE_LOOK
     map_look: LookSpec = MAP_LOOK
     terrain_m: float = 0.0
@@ -138,6 +170,8 @@ class Scene:
     """Size of the vehicle's own pitch and roll on its springs."""
     map_error_m: float = 0.0
     """Standard deviation of the map's registration error on each axis; what was drawn is in the truth file."""
+    map_error_length_m: float = 150.0
+    """How far the registration error reaches before it is another one; a large value makes it one constant."""
     map_pixel_m: float = 0.1
     lean: tuple[float, float] = (0.0, 0.0)
     """Displacement in the map, east and north, per metre of height."""
@@ -172,7 +206,16 @@ class Scene:
             <= (30 if self.renderer == "gl" else 0),
             f"sway_deg {self.sway_deg}: 0 to 5": 0 <= self.sway_deg <= 5,
             f"map_error_m = {self.map_error_m}: must be 0 to 20": 0 <= self.map_error_m <= 20,
+            f"map_error_length_m = {self.map_error_length_m}: must be 30 or more, and 8 times map_error_m": (
+                self.map_error_length_m >= max(30.0, 8 * self.map_error_m)
+            ),
             f"map_pixel_m = {self.map_pixel_m}: must be 0.05 to 1": 0.05 <= self.map_pixel_m <= 1,
+            f"motion_mode = {self.motion_mode}: speed or path": self.motion_mode in ("speed", "path"),
+            "motion_mode = path: needs motion and imagery": self.motion_mode == "speed"
+            or bool(self.motion and self.imagery),
+            f"imu.rate_hz = {self.imu.rate_hz}: must be 20 to 400, or 0 for none": 20 <= self.imu.rate_hz <= 400
+            or self.imu.rate_hz == 0,
+            f"heading.rate_hz = {self.heading.rate_hz}: must be 0 to 100": 0 <= self.heading.rate_hz <= 100,
         }
         cells = [side / max(self.resolution_m, 1e-3) for side in self.size_m]
         text = f"size_m = {self.size_m}: at most 30000 cells of {self.resolution_m} m a side and 150 million in all"
@@ -200,7 +243,10 @@ class Scene:
         try:
             tree = dict(yaml.safe_load(text)["scene"])
             tree["cameras"] = tuple(_build(CameraSpec, item) for item in tree.get("cameras", ()))
-            parts: dict[str, type[Any]] = {"gnss": GnssSpec, "odom": OdomSpec, "delays": Delays, "look": LookSpec}
+            parts: dict[str, type[Any]] = {
+                "gnss": GnssSpec, "odom": OdomSpec, "imu": ImuSpec, "heading": HeadingSpec, "delays": Delays,
+                "look": LookSpec,
+            }  # fmt: skip
             tree["map_look"] = _build(LookSpec, tree.get("map_look", asdict(MAP_LOOK)))
             for key, kind in parts.items():
                 tree[key] = _build(kind, tree.get(key, {}))
@@ -233,6 +279,10 @@ def _build(kind: type[Any], tree: Any) -> Any:
         msg = f"{kind.__name__}: unknown settings {unknown}; known are {sorted(known)}"
         raise ConfigError(msg)
     return kind(**{key: tuple(item) if isinstance(item, list) else item for key, item in tree.items()})
+
+
+UBLOX = GnssSpec(bias_m=0.5, sigma_m=0.17, correlation_s=5.0, white_m=0.02, rate_hz=10.0, age_s=0.06)
+"""A better receiver, as measured on the one minute of the recorded car drive (docs/simulated-drive.md)."""
 
 
 def demanding(scene: Scene) -> Scene:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvloc_ros.simulation.drive import Trajectory
+from cvloc_ros.simulation.motion import Motion
 from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.types import F64, Mask
 
@@ -37,7 +37,7 @@ class GnssTrack:
     latency_s: F64
 
 
-def drive_odometry(scene: Scene, trajectory: Trajectory) -> OdomTrack:
+def drive_odometry(scene: Scene, trajectory: Motion) -> OdomTrack:
     """Integrate wheel travel with its scale error and a gyro with its bias, starting at the origin of odom."""
     spec, rng = scene.odom, scene.rng("odometry")
     time = np.arange(0.0, scene.duration_s + 1e-9, 1.0 / spec.rate_hz)
@@ -55,11 +55,11 @@ def drive_odometry(scene: Scene, trajectory: Trajectory) -> OdomTrack:
     return OdomTrack(time, np.column_stack([xy, yaw]), *rates)
 
 
-def drive_gnss(scene: Scene, trajectory: Trajectory) -> GnssTrack:
+def drive_gnss(scene: Scene, trajectory: Motion) -> GnssTrack:
     """Add a constant bias, first-order Gauss-Markov error and white noise to the antenna's true position."""
     spec, rng = scene.gnss, scene.rng("gnss")
     time = np.arange(0.3, scene.duration_s, 1.0 / spec.rate_hz)
-    poses = trajectory.poses(time)
+    poses = trajectory.poses(time - spec.age_s)
     cos, sin = np.cos(poses[:, 2]), np.sin(poses[:, 2])
     x, y, _ = spec.antenna_m
     antenna = poses[:, :2] + np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)

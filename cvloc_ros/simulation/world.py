@@ -11,6 +11,7 @@ import numpy as np
 
 from cvloc_ros.simulation.layout import BAY_M, STEP_M, Layout, Street
 from cvloc_ros.simulation.markings import mark_streets
+from cvloc_ros.simulation.motion import Replayed
 from cvloc_ros.simulation.raster import Grid
 from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.simulation.styles import STYLES
@@ -48,6 +49,8 @@ class World:
     """(rows, columns, 3): the ground of a world on real imagery; the rasters above are empty then."""
     attribution: str = ""
     """Whom to name for the photo."""
+    replayed: Replayed | None = None
+    """The recorded motion where its own path is driven."""
 
 
 def build_world(scene: Scene) -> World:
