@@ -7,13 +7,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 from cvloc_ros.cli.options import Assignments, MapSource
 from cvloc_ros.cli.settings import build
 from cvloc_ros.errors import ConfigError
+
+Outages = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="gnss-outage", metavar="START,LENGTH")
+]
 
 
 def replay(
@@ -30,6 +34,7 @@ def replay(
     start: float = 0.0,
     duration: float | None = None,
     max_images: int = 0,
+    gnss_outages: Outages = (),
     as_live: tyro.conf.FlagCreatePairsOff[bool] = False,
     no_report: tyro.conf.FlagCreatePairsOff[bool] = False,
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False,
@@ -49,6 +54,7 @@ def replay(
         start: Skip this many seconds of the bag.
         duration: Play only this many seconds.
         max_images: Stop after this many image sets; 0 plays all.
+        gnss_outages: Withhold GNSS from START for LENGTH seconds of the part that is played; may be repeated.
         as_live: Keep the least interval between attempts that the node keeps, instead of attempting every image.
         no_report: Write no report.html.
         quiet: No progress bar, no table.
@@ -64,12 +70,25 @@ def replay(
     part = Part(start, float("inf") if duration is None else duration, max_images)
     options = Options(
         bag=bag, out=out, truth=truth, truth_topic=truth_topic, initial_yaw_deg=initial_yaw_deg, cameras=cameras,
-        as_live=as_live, part=part, report=not no_report, progress=not quiet,
+        as_live=as_live, part=part, gnss_outages=tuple(map(outage, gnss_outages)), report=not no_report,
+        progress=not quiet,
     )
     replayed = run(tree, options)
     if not quiet:
         sys.stdout.write(table(replayed.metrics) + f"\nwritten to {out}\n")
     return 0
+
+
+def outage(text: str) -> tuple[float, float]:
+    """Read START,LENGTH in seconds."""
+    try:
+        start, length = map(float, text.split(","))
+    except ValueError:
+        start, length = -1.0, 0.0
+    if not (0 <= start < float("inf") and 0 < length < float("inf")):
+        msg = f"--gnss-outage {text}: give START,LENGTH in seconds, such as 20,30"
+        raise ConfigError(msg)
+    return start, length
 
 
 def table(metrics: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from cvloc_ros.evaluation.attempts import Attempt
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.datum import guess_datum
 from cvloc_ros.evaluation.feed import Feed, InitialYaw
+from cvloc_ros.evaluation.fusion.preview import preview
 from cvloc_ros.evaluation.gallery import Gallery
 from cvloc_ros.evaluation.map_notes import is_simulated, map_notes
 from cvloc_ros.evaluation.metrics import evaluate
@@ -174,7 +175,9 @@ def _replay(
     }
     conditions = describe(bag, session, truth, kept, options)
     metrics["conditions"] = dict(conditions)
-    return Replayed(session.config, judged, metrics, conditions, truth, gnss, mosaic, gallery)
+    fusion = preview(kept, feed, truth, session.config, options.gnss_outages)
+    metrics["fusion"] = {key: value for key, value in fusion.items() if key != "series"}
+    return Replayed(session.config, judged, metrics, conditions, truth, gnss, mosaic, gallery, fusion)
 
 
 def describe(
@@ -197,6 +200,7 @@ def describe(
         "gnss and map datum": f"{config.geo.gnss_datum} and {config.geo.map_datum or 'the same'}",
         "initial yaw": _told_yaw(options),
         "matcher": config.matcher.name,
+        "covariance": session.covariance_source,
         "cameras": ", ".join(config.camera_names),
         "version": cvloc_ros.__version__,
         "note": bag.custom.get("note", ""),

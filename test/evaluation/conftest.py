@@ -218,6 +218,7 @@ class FakeSession:
     """Answers as a `Session` does: the pose is what TF says of odometry, `wrong_m` off; a map from x = -20 to 6 m."""
 
     wrong_m = 0.1
+    covariance_source = "set by hand"
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -113,6 +113,35 @@ function drawLatency() {
   }], base({ xaxis: { title: { text: "ms" }, rangemode: "tozero" }, yaxis: { type: "category" } }), settings);
 }
 
+function drawFusion() {
+  const { scenarios, series } = data.fusion;
+  if (!scenarios) return hide("fusion-card");
+  const looks = {
+    "odometry": { color: ink("soft"), width: 1.3, dash: "dash" }, "odometry + GNSS": { color: ink("gnss"), width: 1.8 },
+    "odometry + poses": { color: ink("ours"), width: 1.8 }, "odometry + GNSS + poses": { color: ink("both"), width: 1.8, dash: "dot" },
+  };
+  const gap = scenarios.length > 1 ? 0.09 : 0, height = (1 - gap * (scenarios.length - 1)) / scenarios.length;
+  const traces = [], shapes = [], annotations = [], axes = {};
+  scenarios.forEach((scenario, row) => {
+    const suffix = row ? `${row + 1}` : "", top = 1 - row * (height + gap);
+    axes[`yaxis${suffix}`] = { domain: [Math.max(0, top - height), top], rangemode: "tozero", title: { text: "error (m)" } };
+    annotations.push({ text: scenario.name, x: 0, xref: "paper", y: top, yref: "paper", xanchor: "left", yanchor: "bottom", showarrow: false, font: { color: ink("soft") } });
+    for (const [start, length] of scenario.outages_s) shapes.push({
+      type: "rect", x0: start, x1: start + length, y0: 0, y1: 1, yref: `y${suffix} domain`, line: { width: 0 },
+      fillcolor: ink("gnss"), opacity: 0.1, layer: "below",
+    });
+    for (const [track, errors] of Object.entries(series.error_m[row])) traces.push({
+      name: track, legendgroup: track, showlegend: row === 0, x: series.t_s, y: errors, yaxis: `y${suffix}`, mode: "lines",
+      line: looks[track], hovertemplate: `%{y:.2f} m at %{x:.1f} s<extra>${track}</extra>`,
+    });
+  });
+  document.getElementById("fusion").style.height = `${150 + 190 * scenarios.length}px`;
+  const layout = base({ xaxis: { title: { text: "seconds since the start" }, anchor: `y${scenarios.length > 1 ? scenarios.length : ""}` }, yaxis: axes.yaxis, hovermode: "closest", shapes, annotations });
+  for (const [key, axis] of Object.entries(axes)) layout[key] = { ...layout.yaxis, ...axis };
+  layout.legend = { ...layout.legend, y: 1.06 };
+  Plotly.react("fusion", traces, layout, settings);
+}
+
 function drawStatuses() {
   const entries = Object.entries(data.statuses).sort((a, b) => a[1] - b[1]);
   const quiet = ["waiting_keyframes", "standstill", "throttled", "disabled", "old_stamp", "no_image"];
@@ -124,7 +153,7 @@ function drawStatuses() {
 }
 
 function draw() {
-  for (const part of [drawErrors, drawNees, drawLatency, drawStatuses, drawMap]) part();
+  for (const part of [drawErrors, drawNees, drawFusion, drawLatency, drawStatuses, drawMap]) part();
 }
 
 const view = data.map.image && data.map.image.view;

@@ -19,6 +19,7 @@ import yaml
 from cvloc_ros.config import Camera, Config
 from cvloc_ros.errors import ConfigError
 from cvloc_ros.evaluation.replayed import Replayed
+from cvloc_ros.evaluation.report import fusion
 from cvloc_ros.evaluation.report.series import collect
 from cvloc_ros.status_fields import without_secrets
 
@@ -50,6 +51,8 @@ def write_report(path: Path, replayed: Replayed) -> None:
         changed=_rows(_changed(replayed.config)),
         settings=escape(without_secrets(yaml.safe_dump(replayed.config.model_dump(), sort_keys=False))),
         accuracy=_accuracy(replayed.metrics),
+        fusion_remarks=fusion.remarks(replayed.fusion),
+        fusion_table=fusion.table(replayed.fusion),
         definitions=_rows(replayed.metrics["definitions"].items()),
         style=(folder / "page.css").read_text(encoding="utf-8"),
         script="".join((folder / name).read_text(encoding="utf-8") for name in ("chart.js", "page.js")),

@@ -48,6 +48,7 @@ def collect(replayed: Replayed) -> dict[str, Any]:
         ]),
         "stages": replayed.metrics["latency_ms"]["stages"],
         "statuses": replayed.metrics["statuses"],
+        "fusion": {key: replayed.fusion[key] for key in ("scenarios", "series") if key in replayed.fusion},
     }
 
 
