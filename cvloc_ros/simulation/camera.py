@@ -115,8 +115,12 @@ class SimulatedCamera:
         self._noise = [rng.normal(0, 2.6, (spec.height, spec.width, 3)).astype(np.int16) for _ in range(6)]
         self._gain = _vignette(spec)
 
-    def render(self, pose: Pose2, frame: int) -> U8:
-        """Render the image (H, W, 3) RGB at a true pose of base; `frame` chooses exposure and noise."""
+    def render(self, pose: Pose2, frame: int, ends: tuple[Pose2, Pose2] | None = None) -> U8:
+        """Render the image (H, W, 3) RGB at a true pose of base; `frame` chooses exposure and noise.
+
+        Exposures are short here: `ends` blur nothing.
+        """
+        del ends
         image = self._backdrop.copy()
         cos, sin = np.float32(math.cos(pose.yaw_rad)), np.float32(math.sin(pose.yaw_rad))
         flat = image.reshape(-1, 3)

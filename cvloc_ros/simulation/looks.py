@@ -30,6 +30,8 @@ class LookSpec:
     dirt: float = 0.0
     wear: float = 0.35
     """How worn the road paint is, 0..1."""
+    exposure_s: float = 0.0
+    """Exposure time of the cameras; 0 is too short for motion to blur anything (renderer gl)."""
 
     def __post_init__(self) -> None:
         """Refuse what is no day."""
@@ -39,6 +41,7 @@ class LookSpec:
                 f"season = {self.season}: one of spring, summer, autumn, winter, snow": self.season
                 in ("spring", "summer", "autumn", "winter", "snow"),
                 f"sun_elevation_deg = {self.sun_elevation_deg}: must be 2 to 90": 2 <= self.sun_elevation_deg <= 90,
+                f"exposure_s = {self.exposure_s}: must be 0 to 0.1": 0 <= self.exposure_s <= 0.1,
                 f"fog_m = {self.fog_m}: must be 5 or more": self.fog_m >= 5,
                 f"overcast {self.overcast}, rain {self.rain}, dirt {self.dirt}, wear {self.wear}: each 0 to 1": all(
                     0 <= share <= 1 for share in (self.overcast, self.rain, self.dirt, self.wear)
@@ -64,13 +67,14 @@ MAP_LOOK = LookSpec(
 
 CONDITIONS: dict[str, LookSpec] = {
     "fair": DRIVE_LOOK,
-    "overcast": LookSpec(overcast=0.95),
-    "low_sun": LookSpec(sun_azimuth_deg=200.0, sun_elevation_deg=9.0, season="autumn"),
+    "overcast": LookSpec(overcast=0.95, exposure_s=0.004),
+    "low_sun": LookSpec(sun_azimuth_deg=200.0, sun_elevation_deg=9.0, season="autumn", exposure_s=0.002),
     "autumn": LookSpec(season="autumn", sun_azimuth_deg=-130.0, sun_elevation_deg=27.0),
-    "winter": LookSpec(season="winter", sun_elevation_deg=18.0, overcast=0.4),
-    "snow": LookSpec(season="snow", sun_elevation_deg=20.0, overcast=0.6),
-    "fog": LookSpec(overcast=1.0, fog_m=45.0, season="autumn"),
-    "rain": LookSpec(overcast=1.0, fog_m=250.0, rain=0.8, season="autumn"),
-    "night": LookSpec(night=True),
+    "winter": LookSpec(season="winter", sun_elevation_deg=18.0, overcast=0.4, exposure_s=0.003),
+    "snow": LookSpec(season="snow", sun_elevation_deg=20.0, overcast=0.6, exposure_s=0.002),
+    "fog": LookSpec(overcast=1.0, fog_m=45.0, season="autumn", exposure_s=0.006),
+    "rain": LookSpec(overcast=1.0, fog_m=250.0, rain=0.8, season="autumn", exposure_s=0.008),
+    "night": LookSpec(night=True, exposure_s=0.02),
+    "dirty": LookSpec(overcast=0.6, dirt=0.8, exposure_s=0.003),
 }
 """Named conditions of the drive."""

@@ -17,6 +17,8 @@ from cvloc_ros.simulation.styles import NAMES, StyleName
 
 GENERATOR = 1
 """Raised whenever the same settings give other bytes, so that kept drives are made again."""
+IMAGE_OFFSET_S = 0.113
+"""The first image comes between two odometry messages, as on a vehicle."""
 
 
 @dataclass(frozen=True, slots=True)

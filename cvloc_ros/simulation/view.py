@@ -11,6 +11,7 @@ from cvloc_ros.simulation.appearance import GROUND_DAY, paint_cars, paint_day
 from cvloc_ros.simulation.camera import GroundPyramid, SimulatedCamera
 from cvloc_ros.simulation.map_writer import aerial_image
 from cvloc_ros.simulation.raster import Grid
+from cvloc_ros.simulation.registration import resampled, warped
 from cvloc_ros.simulation.scene import CameraSpec
 from cvloc_ros.simulation.uprights import Uprights
 from cvloc_ros.simulation.world import World
@@ -30,8 +31,8 @@ class DriveCamera(Protocol):
         """(H, W) pixels that show the vehicle itself."""
         ...
 
-    def render(self, pose: Pose2, frame: int) -> U8:
-        """Render the image (H, W, 3) RGB at a true pose of base."""
+    def render(self, pose: Pose2, frame: int, ends: tuple[Pose2, Pose2] | None = None) -> U8:
+        """Render the image (H, W, 3) RGB at a true pose of base; `ends` are those at begin and end of the exposure."""
         ...
 
 
@@ -52,7 +53,8 @@ def map_image(world: World) -> tuple[Grid, U8]:
         GlError: the scene asks for OpenGL, and there is none.
     """
     if world.scene.renderer == "flat":
-        return aerial_image(world)
+        grid, image = aerial_image(world)
+        return grid, warped(world.scene, grid, lambda moved: resampled(grid, image, moved))
     from cvloc_ros.simulation.gl.build import map_stage
     from cvloc_ros.simulation.gl.renderer import Renderer
     from cvloc_ros.simulation.gl.survey import survey

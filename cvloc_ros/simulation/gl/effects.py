@@ -15,6 +15,8 @@ from cvloc_ros.simulation.scene import CameraSpec
 from cvloc_ros.types import F32, U8, Mask
 
 _NOISES = 6
+_WANTED = 118.0
+"""Mean level that the exposure control is after."""
 
 
 class Effects:
@@ -24,15 +26,27 @@ class Effects:
         self.mask: Mask = own_vehicle(spec)
         shape = (spec.height, spec.width)
         strength = 2.4 if not look.night else 7.0
+        # Cameras of one vehicle are never quite alike: each has its own sensitivity and colour balance.
+        self._own = rng.normal(1.0, [0.02, 0.012, 0.02], 3) * rng.uniform(0.94, 1.06)
         self._noise = [rng.normal(0, strength, (*shape, 3)).astype(np.int16) for _ in range(_NOISES)]
-        self._gain = _vignette(spec) if spec.lens != "panorama" else np.ones((*shape, 3), np.float32)
+        gain = _vignette(spec) if spec.lens != "panorama" else np.ones((*shape, 3), np.float32)
+        self._gain = np.asarray(gain * self._own, np.float32)
         self._body = _body(spec, look, self.mask)
         self._drops = _drops(shape, look.rain, rng) if look.rain > 0 else None
         self._dirt = _dirt(shape, look.dirt, rng) if look.dirt > 0 else None
 
+    @property
+    def clear(self) -> Mask:
+        """(H, W) pixels that show what lies along their rays."""
+        out = ~self.mask
+        if self._drops is not None:
+            v, u = np.mgrid[0 : len(out), 0 : out.shape[1]]
+            out &= (self._drops[0] == u) & (self._drops[1] == v)
+        return out if self._dirt is None else out & (self._dirt[..., 0] > 0.7)
+
     def apply(self, image: U8, frame: int) -> U8:
         """Return the image (H, W, 3) as the camera delivers it; `frame` chooses exposure and noise."""
-        exposure = 1.0 + 0.05 * math.sin(frame * 0.11) + 0.015 * math.sin(frame * 1.7)
+        exposure = _automatic(image, self.mask) * (1.0 + 0.03 * math.sin(frame * 0.11) + 0.015 * math.sin(frame * 1.7))
         if self._drops is not None:
             image = np.asarray(cv2.remap(image, *self._drops, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
         if self._dirt is not None:
@@ -41,6 +55,12 @@ class Effects:
         lit[self.mask] = self._body[self.mask]
         lit += np.roll(self._noise[frame % _NOISES], (frame * 37) % len(image), axis=0)
         return np.asarray(np.clip(lit, 0, 255), dtype=np.uint8)
+
+
+def _automatic(image: U8, mask: Mask) -> float:
+    """Gain of an exposure control that answers in part, and within its limits, to how bright the scene is."""
+    level = float(np.mean(cv2.mean(image, (~mask).astype(np.uint8))[:3]))
+    return float(np.clip((_WANTED / max(level, 1.0)) ** 0.3, 0.8, 1.25))
 
 
 def _vignette(spec: CameraSpec) -> F32:

@@ -73,10 +73,18 @@ class Renderer:
             lean: displacement east and north per metre of height, as a survey camera off the nadir causes.
             actors: things that stand elsewhere from image to image.
         """
+        self._scene.load_actors(actors)
+        return self._from_above().render(self._scene, grid, lean)
+
+    def heights(self, grid: Grid, lean: tuple[float, float] = (0.0, 0.0)) -> F32:
+        """Height (rows, columns) in metres of what `aerial` shows in each pixel."""
+        self._scene.load_actors(None)
+        return self._from_above().heights(self._scene, grid, lean)
+
+    def _from_above(self) -> AerialTarget:
         if self._aerial is None:
             self._aerial = AerialTarget(self._context, self._samples)
-        self._scene.load_actors(actors)
-        return self._aerial.render(self._scene, grid, lean)
+        return self._aerial
 
     def _target(self, camera: CameraModel) -> ViewTarget:
         kept = self._targets.get(id(camera))

@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from cvloc_ros.geo import se3
+from cvloc_ros.simulation.blur import MotionBlur
 from cvloc_ros.simulation.camera import model, mounting
 from cvloc_ros.simulation.gl.build import terrain_of
 from cvloc_ros.simulation.gl.effects import Effects
@@ -16,7 +15,8 @@ from cvloc_ros.simulation.gl.mesh import Mesh
 from cvloc_ros.simulation.gl.renderer import Renderer
 from cvloc_ros.simulation.gl.stage import Stage
 from cvloc_ros.simulation.gl.traffic import Traffic
-from cvloc_ros.simulation.scene import CameraSpec, Scene
+from cvloc_ros.simulation.ride import Ride
+from cvloc_ros.simulation.scene import IMAGE_OFFSET_S, CameraSpec, Scene
 from cvloc_ros.simulation.world import World
 from cvloc_ros.types import F32, F64, U8, Mask, Pose2
 
@@ -34,22 +34,15 @@ class Rig:
         self.renderer = Renderer(stage)
         self._traffic = Traffic(world, terrain_of(world.scene))
         self._kept: tuple[int, Mesh | None] = (-1, None)
-        rng = world.scene.rng("springs")
-        self._sway = rng.uniform(0, 2 * np.pi, 4)
+        self.ride = Ride(world)
         self.cameras = [
             RenderedCamera(spec, self, world.scene.rng(f"camera {spec.name}")) for spec in self.scene.cameras
         ]
 
-    def T_world_base(self, pose: Pose2, frame: int = -1) -> F64:
-        """Transform (4, 4) from base to the world; with a frame number the springs move too."""
-        out = self.renderer.stage.terrain.base_pose(pose.x_m, pose.y_m, pose.yaw_rad)
-        if frame < 0 or self.scene.sway_deg == 0:
-            return out
-        time_s, a = frame / self.scene.image_rate_hz, self._sway
-        size = math.radians(self.scene.sway_deg)
-        pitch = size * (0.6 * math.sin(5.1 * time_s + a[0]) + 0.4 * math.sin(1.7 * time_s + a[1]))
-        roll = 0.7 * size * (0.6 * math.sin(4.3 * time_s + a[2]) + 0.4 * math.sin(1.3 * time_s + a[3]))
-        return np.asarray(out @ se3.from_rpy(roll, pitch, 0.0))
+    def T_world_base(self, pose: Pose2, frame: int = -1, later_s: float = 0.0) -> F64:
+        """Transform (4, 4) from base to the world; with a frame number the springs move too, `later_s` on."""
+        time_s = IMAGE_OFFSET_S + frame / self.scene.image_rate_hz + later_s
+        return self.ride.T_world_base(pose, None if frame < 0 else time_s)
 
     def actors(self, pose: Pose2, frame: int) -> Mesh | None:
         """Return what moves around a pose in a frame."""
@@ -70,19 +63,46 @@ class RenderedCamera:
         self.model = model(spec)
         self.T_base_camera = mounting(spec)
         self._effects = Effects(spec, rig.renderer.stage.look, rng)
+        self._blur: MotionBlur | None = None
 
     @property
     def mask(self) -> Mask:
         """(H, W) pixels that show the vehicle itself."""
         return self._effects.mask
 
-    def render(self, pose: Pose2, frame: int) -> U8:
-        """Render the image (H, W, 3) RGB at a true pose of base; `frame` chooses traffic, exposure and noise."""
-        T_world_camera = self._rig.T_world_base(pose, frame) @ self.T_base_camera
+    @property
+    def clear(self) -> Mask:
+        """(H, W) pixels that show what lies along their rays: not the vehicle, and not through drops or dirt."""
+        return self._effects.clear
+
+    def render(self, pose: Pose2, frame: int, ends: tuple[Pose2, Pose2] | None = None) -> U8:
+        """Render the image (H, W, 3) RGB at a true pose of base.
+
+        Args:
+            pose: in the middle of the exposure.
+            frame: chooses traffic, exposure and noise.
+            ends: poses at begin and end of the exposure; without them nothing is blurred by motion.
+        """
+        T_world_camera = self.T_world_camera(pose, frame)
         clean = self._rig.renderer.view(self.model, T_world_camera, self._rig.actors(pose, frame))
+        if ends is not None and self._rig.scene.look.exposure_s > 0:
+            clean = self._blurred(clean, pose, frame, ends)
         return self._effects.apply(clean, frame)
 
     def depth(self, pose: Pose2, frame: int) -> F32:
         """Distance (H, W) along each pixel's ray, metres; what `render` shows, without the vehicle itself."""
-        T_world_camera = self._rig.T_world_base(pose, frame) @ self.T_base_camera
+        T_world_camera = self.T_world_camera(pose, frame)
         return self._rig.renderer.depth(self.model, T_world_camera, self._rig.actors(pose, frame))
+
+    def T_world_camera(self, pose: Pose2, frame: int, later_s: float = 0.0) -> F64:
+        """Transform (4, 4) from the optical frame to the world."""
+        there: F64 = self._rig.T_world_base(pose, frame, later_s) @ self.T_base_camera
+        return there
+
+    def _blurred(self, image: U8, pose: Pose2, frame: int, ends: tuple[Pose2, Pose2]) -> U8:
+        if self._blur is None:
+            self._blur = MotionBlur(self.model)
+        half = self._rig.scene.look.exposure_s / 2
+        middle = se3.inverse(self.T_world_camera(pose, frame))
+        begin, end = (middle @ self.T_world_camera(at, frame, t) for at, t in zip(ends, (-half, half), strict=True))
+        return self._blur.apply(image, self.depth(pose, frame), begin, end)

@@ -4,33 +4,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 
 from cvloc_ros.simulation.gl.renderer import Renderer
 from cvloc_ros.simulation.raster import Grid
+from cvloc_ros.simulation.registration import warped
 from cvloc_ros.simulation.scene import Scene
-from cvloc_ros.types import F64, U8
+from cvloc_ros.types import U8
 
 _FINEST_M = 0.1
 _BLUR_PX = 0.75
 
 
-def registration_error(scene: Scene) -> F64:
-    """How far (2,) the map's imagery lies east and north of where it should, metres."""
-    drawn: F64 = scene.rng("registration of the map").normal(0.0, 1.0, 2) * scene.map_error_m
-    return drawn
-
-
 def survey(scene: Scene, renderer: Renderer) -> tuple[Grid, U8]:
     """Render the map of the world: north up, (rows, columns, 3), with the scene's pixel size and registration error."""
     grid = Grid.centred(scene.size_m, max(scene.map_pixel_m, _FINEST_M))
-    shift = registration_error(scene)
-    # What lies at a place of the map is what stands a registration error away.
-    moved = replace(grid, west_m=grid.west_m - float(shift[0]), north_m=grid.north_m - float(shift[1]))
-    return grid, develop(renderer.aerial(moved, scene.lean), scene.rng("survey camera"))
+    image = warped(scene, grid, lambda moved: renderer.aerial(moved, scene.lean))
+    return grid, develop(image, scene.rng("survey camera"))
 
 
 def develop(image: U8, rng: np.random.Generator) -> U8:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -114,23 +115,54 @@ class AerialTarget:
             context.renderbuffer(size, 4, samples=samples), context.depth_renderbuffer(size, samples=samples)
         )
         self._out = context.framebuffer([context.texture(size, 4)])
+        self._heights: _HeightTarget | None = None
+
+    def heights(self, scene: SceneOnGpu, grid: Grid, lean: tuple[float, float]) -> F32:
+        """Height (rows, columns) in metres of what is seen from above."""
+        if self._heights is None:
+            self._heights = _HeightTarget(self._context)
+        scene.bind()
+        target, found = self._heights.target, np.empty((grid.rows, grid.columns), np.float32)
+        for part, west, north in _tiles(found, grid):
+            target.use()
+            target.clear(depth=1.0)
+            clip = _from_above(west, north, _TILE_PX * grid.resolution_m, lean)
+            scene.draw_depth(clip, np.array([west, north, _HIGH_M]))
+            raw = np.frombuffer(target.read(attachment=-1, components=1, dtype="f4", alignment=1), np.float32)
+            depth = raw.reshape(_TILE_PX, _TILE_PX)[: part.shape[0], : part.shape[1]]
+            part[:] = (1.0 - 2.0 * depth) * _HIGH_M
+        return found
 
     def render(self, scene: SceneOnGpu, grid: Grid, lean: tuple[float, float]) -> U8:
         """Render a raster (rows, columns, 3) tile by tile."""
         scene.bind()
         image = np.empty((grid.rows, grid.columns, 3), np.uint8)
-        for top in range(0, grid.rows, _TILE_PX):
-            for left in range(0, grid.columns, _TILE_PX):
-                part = image[top : top + _TILE_PX, left : left + _TILE_PX]
-                west, north = grid.west_m + left * grid.resolution_m, grid.north_m - top * grid.resolution_m
-                clip = _from_above(west, north, _TILE_PX * grid.resolution_m, lean)
-                self._raw.use()
-                self._raw.clear(depth=1.0)
-                scene.draw(clip, np.array([west, north, _HIGH_M]), np.array([1.0, 0.0]), haze=False)
-                self._context.copy_framebuffer(self._out, self._raw)
-                raw = np.frombuffer(self._out.read(components=3, alignment=1), np.uint8)
-                part[:] = raw.reshape(_TILE_PX, _TILE_PX, 3)[: part.shape[0], : part.shape[1]]
+        for part, west, north in _tiles(image, grid):
+            clip = _from_above(west, north, _TILE_PX * grid.resolution_m, lean)
+            self._raw.use()
+            self._raw.clear(depth=1.0)
+            scene.draw(clip, np.array([west, north, _HIGH_M]), np.array([1.0, 0.0]), haze=False)
+            self._context.copy_framebuffer(self._out, self._raw)
+            raw = np.frombuffer(self._out.read(components=3, alignment=1), np.uint8)
+            part[:] = raw.reshape(_TILE_PX, _TILE_PX, 3)[: part.shape[0], : part.shape[1]]
         return image
+
+
+def _tiles(raster: Any, grid: Grid) -> Iterator[tuple[Any, float, float]]:
+    """Parts of a raster with the west and north edge of each, metres."""
+    for top in range(0, grid.rows, _TILE_PX):
+        for left in range(0, grid.columns, _TILE_PX):
+            part = raster[top : top + _TILE_PX, left : left + _TILE_PX]
+            yield part, grid.west_m + left * grid.resolution_m, grid.north_m - top * grid.resolution_m
+
+
+class _HeightTarget:
+    """Framebuffer whose depth is read back."""
+
+    def __init__(self, context: Any) -> None:
+        size = (_TILE_PX, _TILE_PX)
+        colour = context.renderbuffer(size, 1, dtype="f4")
+        self.target = context.framebuffer([colour], context.depth_texture(size))
 
 
 def _from_above(west: float, north: float, side: float, lean: tuple[float, float]) -> F64:

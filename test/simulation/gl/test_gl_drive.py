@@ -20,7 +20,6 @@ from cvloc_ros.simulation.gl.build import drive_stage
 from cvloc_ros.simulation.gl.context import GlError
 from cvloc_ros.simulation.gl.rig import Rig
 from cvloc_ros.simulation.gl.stream import stream
-from cvloc_ros.simulation.gl.survey import registration_error
 from cvloc_ros.simulation.looks import CONDITIONS
 from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.simulation.styles import NAMES, STYLES
@@ -87,15 +86,6 @@ def test_rigs_are_rendered(name: str, gl_scene: Scene) -> None:
         assert image.shape == (camera.spec.height, camera.spec.width, 3)
         assert 0.5 < (~camera.mask).mean() <= 1
     rig.close()
-
-
-def test_the_map_is_off_by_what_the_truth_file_says(gl_scene: Scene, tmp_path: Path, silent: Any) -> None:
-    scene = replace(gl_scene, duration_s=1.0, map_error_m=2.0, cameras=gl_scene.cameras[:1])
-    write_drive(scene, tmp_path / "drive", silent)
-    east, north = registration_error(scene)
-    assert f"{east:.4f} m east and {north:.4f} m north" in (tmp_path / "drive" / "truth.tum").read_text()
-    with sqlite3.connect(tmp_path / "drive" / "map.mbtiles") as base:
-        assert base.execute("SELECT count(*) FROM tiles").fetchone()[0] > 0
 
 
 def test_hills_and_springs_move_the_camera_and_nothing_else(gl_world: World) -> None:
