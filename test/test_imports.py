@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     **dict.fromkeys(SESSION - {"pipeline"}, GROUND | SIBLINGS | SESSION),
     "overlays": GROUND,
     "simulation": GROUND | SIBLINGS | SESSION,
-    "evaluation": GROUND | SIBLINGS | SESSION | {"overlays"},
+    "evaluation": GROUND | SIBLINGS | SESSION | {"overlays", "simulation"},
     "cli": GROUND | SIBLINGS | SESSION | {"overlays", "simulation", "evaluation", "ros"},
     "ros": GROUND | SIBLINGS | SESSION | {"overlays", "evaluation"},
     "__init__": frozenset(),
@@ -129,6 +129,17 @@ def test_library_stays_in_its_room(package: str) -> None:
         if found.module.split(".")[0] == package
         and found.room not in ONLY_IN[package]
         and (found.at_import or found.room not in typed_elsewhere)
+    ]
+    assert not wrong
+
+
+def test_simulation_is_used_by_suites_alone() -> None:
+    """Replay, report and doctor work on recorded drives where no simulator is installed."""
+    wrong = [
+        found.where
+        for found in FOUND
+        if found.room == "evaluation" and found.module.startswith("cvloc_ros.simulation")
+        and "evaluation/suite/" not in found.where
     ]
     assert not wrong
 

@@ -31,6 +31,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "replay": Command("cvloc_ros.cli.replay", "replay", "Localize a recorded drive; write poses, metrics, a report."),
     "doctor": Command("cvloc_ros.cli.doctor", "doctor", "Check a bag or a running system, and say what to mend."),
+    "evaluate": Command("cvloc_ros.cli.evaluate", "evaluate", "Evaluate matchers on the drives of a suite."),
     "demo": Command("cvloc_ros.cli.demo", "demo", "Simulate a drive, localize it with the ROS 2 node, show a report."),
     "simulate": Command("cvloc_ros.cli.simulate", "simulate", "Write a simulated drive: bag, map and truth."),
     "tiles": Command("cvloc_ros.cli.tiles", "COMMANDS", "Fetch imagery for a region; report, verify, purge the cache."),

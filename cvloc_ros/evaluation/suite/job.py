@@ -1,0 +1,157 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One run, from its drive to what is kept of it. The same function runs here and on the workers of a cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import resource
+import tempfile
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cvloc_ros.errors import CvlocError
+from cvloc_ros.evaluation.replayed import Replayed
+from cvloc_ros.evaluation.run import Options, replay_bag
+from cvloc_ros.evaluation.suite.cache import Cache, Finished, default_root, drive_key
+from cvloc_ros.evaluation.suite.plan import Job, resolve
+from cvloc_ros.evaluation.suite.record import FORMAT, RunRecord
+from cvloc_ros.evaluation.suite.sources import code_digest, content_digest, text_digest
+from cvloc_ros.matching.registry import MATCHERS
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a worker is handed: the run, where it may keep drives (None: its own cache), and the code that is meant."""
+
+    job: Job
+    key: str
+    code: str
+    cache: Path | None = None
+    report: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why a run has no result."""
+
+    reason: str
+
+
+def task_of(job: Job, cache: Path | None, *, report: bool) -> Task:
+    """Return a run with its key: a digest of all that determines its result.
+
+    Raises:
+        CvlocError: a file that it names cannot be read, or a setting is refused.
+    """
+    config, cameras = resolve(job, Path("drive"))
+    tree = config.model_dump()
+    name = config.matcher.name
+    code = _code(name)
+    parts = [str(FORMAT), code, repr((job.yaw_sigma_deg, job.yaw_deg, job.yaw_of_truth, job.outages))]
+    if job.scene is not None:
+        tree["tiles"]["source"] = ""  # a file of the drive, as are the masks
+        tree["cameras"] = {name: {**camera, "mask_file": ""} for name, camera in tree["cameras"].items()}
+        parts.append(drive_key(job.scene))
+    elif job.recorded is not None:
+        parts += [content_digest(job.recorded.bag), job.recorded.truth_topic]
+        if job.recorded.truth is not None and str(job.recorded.truth) != "none":
+            parts.append(content_digest(job.recorded.truth))
+        parts.append(str(job.recorded.truth is None))
+    parts.append(repr(_by_content(tree)) + repr(_by_content(cameras)))
+    return Task(job, text_digest(*parts)[:32], code, cache, report)
+
+
+def _code(matcher: str) -> str:
+    """Digest of the code that takes part, the matcher's module included: it is imported by name."""
+    module = MATCHERS.get(matcher, "").partition(":")[0]
+    return code_digest("cvloc_ros.evaluation.run", "cvloc_ros.evaluation.suite.job", *filter(None, [module]))
+
+
+def _by_content(value: Any) -> Any:
+    """Replace names of files and folders by digests of what is in them."""
+    if isinstance(value, Mapping):
+        return [(key, _by_content(value[key])) for key in sorted(value)]
+    if isinstance(value, (list, tuple)):
+        return [_by_content(item) for item in value]
+    if isinstance(value, str) and value.startswith("/") and Path(value).exists():
+        return content_digest(Path(value))
+    return value
+
+
+def run_task(task: Task) -> Finished | Failed:
+    """Make the drive where it is not there yet, replay it, and return what is kept; whatever goes wrong is a reason."""
+    try:
+        if task.code != _code(_matcher(task.job)):
+            return Failed("the worker has another version of cvloc_ros or its libraries than the one that asks")
+        return _run(task)
+    except CvlocError as err:
+        return Failed(str(err))
+    except Exception as err:  # noqa: BLE001 - one run must not end the others
+        logger.warning("%s", traceback.format_exc())
+        place = traceback.extract_tb(err.__traceback__)[-1]
+        return Failed(f"{type(err).__name__}: {err} ({Path(place.filename).name}:{place.lineno})")
+
+
+def _matcher(job: Job) -> str:
+    return resolve(job, Path("drive"))[0].matcher.name
+
+
+def _run(task: Task) -> Finished:
+    import cv2
+
+    cv2.setNumThreads(1)
+    job = task.job
+    if job.scene is not None:
+        folder = Cache(task.cache or default_root()).drive(job.scene)
+        bag, truth, topic = folder / "bag", "", ""
+    else:
+        assert job.recorded is not None  # noqa: S101 - one of the two, by `resolve`
+        folder = Path()
+        bag, truth, topic = job.recorded.bag, str(job.recorded.truth or ""), job.recorded.truth_topic
+    config, cameras = resolve(job, folder)
+    given = job.yaw_sigma_deg is not None
+    options = Options(
+        bag=bag, out=Path(), truth=truth, truth_topic=topic, cameras=cameras, gnss_outages=job.outages,
+        initial_yaw_deg=job.yaw_deg if given else None, initial_yaw_sigma_deg=job.yaw_sigma_deg or 5.0,
+        initial_yaw_of_truth=given and job.yaw_of_truth, report=task.report,
+    )  # fmt: skip
+    _reset_peak()
+    replayed = replay_bag(config, options)
+    facts = {**job.facts, "memory_peak_mb": round(_peak_mb(), 1), "key": task.key}
+    return Finished(RunRecord.of(job.name, replayed, facts), _page(replayed) if task.report else None)
+
+
+def _page(replayed: Replayed) -> bytes:
+    from cvloc_ros.evaluation.report.page import write_report
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.html"
+        write_report(path, replayed)
+        return path.read_bytes()
+
+
+def _reset_peak() -> None:
+    """Let the kernel forget the peak of what this process did before; where it does not, the peak holds that too."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        logger.debug("the peak of memory counts from the start of process %d", os.getpid())
+
+
+def _peak_mb() -> float:
+    """Return the largest resident memory of this process, libraries and all, since `_reset_peak`."""
+    try:
+        text = Path("/proc/self/status").read_text(encoding="utf-8")
+        found = re.search(r"VmHWM:\s*(\d+) kB", text)
+    except OSError:
+        found = None
+    kilobytes = int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes / 1024.0
