@@ -86,9 +86,9 @@ class Recorded:
         return self.arrays[name]
 
     def deviation(self, name: str, tensor: torch.Tensor, *, relative: bool = False) -> tuple[float, float]:
-        """Largest and rms difference of a tensor from the recorded sample of it."""
+        """Largest and rms difference of a tensor from the recorded sample of it, of the run in its own precision."""
         index = torch.from_numpy(self.arrays[f"{name}/idx"]).long()
-        value = torch.from_numpy(self.arrays[f"{name}/val"])
+        value = torch.from_numpy(self.arrays[f"{name}/{'ref64' if tensor.dtype == torch.float64 else 'val'}"])
         difference = tensor.detach().reshape(-1)[index] - value
         if relative:
             difference = difference / value

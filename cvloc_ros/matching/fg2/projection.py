@@ -33,16 +33,16 @@ def panorama_reference(points: Tensor) -> Tensor:
 def pinhole_reference(points: Tensor, K: Tensor, size: tuple[int, int]) -> Tensor:
     """Published pinhole: points (..., 3) and K (B, 3, 3) of images of size (height, width) to u, v (B, ..., 2).
 
-    Points in the plane of the camera have no image and get -2.
+    Points in the plane of the camera have no image and get -2. Float32, operation by operation as in the original.
     """
-    points, K = points.double(), K.double()
+    points, K = points.float(), K.float()
     x, y, depth = points[..., 1], -points[..., 2], -points[..., 0]
     shape = (-1,) + (1,) * x.ndim
     fx, fy, cx, cy = (K[:, i, j].view(shape) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    u = (fx * x / depth + cx) / size[1]
-    v = (fy * y / depth + cy) / size[0]
+    u = (fx * x + cx * depth) / depth / size[1]
+    v = (fy * y + cy * depth) / depth / size[0]
     uv = torch.stack([u, v], -1)
-    return torch.where(torch.isfinite(uv).all(-1, keepdim=True), uv, _OUTSIDE).float()
+    return torch.where(torch.isfinite(uv).all(-1, keepdim=True), uv, _OUTSIDE)
 
 
 def inside(reference: Tensor) -> Tensor:

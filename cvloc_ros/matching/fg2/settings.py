@@ -117,7 +117,7 @@ class Fg2Settings:
         """Reference points (1, rows x cells, 2), x then y, of the plane in itself."""
         rows, cols = self.ground_rows(), self.cells
         if self.published:
-            y, x = torch.linspace(0, 1, rows), torch.linspace(0, 1, cols)
+            y, x = (torch.linspace(0, 1, count, dtype=torch.float64).float() for count in (rows, cols))
         else:
             y, x = (torch.arange(rows) + 0.5) / rows, (torch.arange(cols) + 0.5) / cols
         return torch.cartesian_prod(y, x).flip(1)[None]

@@ -30,8 +30,13 @@ def test_numbers_of_the_original(case, formula, parity):
     query = formula.normal(f"msda/{case}/query", (batch, count, channels))
     value = formula.normal(f"msda/{case}/value", (batch, rows * cols, channels))
     reference = torch.from_numpy(recorded[f"{case}/reference_points"])
+    mixed = []
+    module.output_proj.register_forward_pre_hook(lambda _, args: mixed.append(args[0]))
     out = module(query, value, TokenGrid(rows, cols), reference)
+    recorded.agree(f"{case}/before_output_proj", mixed[0], 1e-4, 1e-5)
     recorded.agree(f"{case}/out", out, 1e-4, 1e-5)
+    if case.startswith("small"):
+        torch.testing.assert_close(out, torch.from_numpy(recorded[f"{case}/out_full"]), atol=1e-4, rtol=0)
 
 
 def by_definition(module, query, value, grid, reference):

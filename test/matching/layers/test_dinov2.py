@@ -25,29 +25,83 @@ def small(formula):
     return make(formula, "vits14")
 
 
-@pytest.mark.parametrize("case", ["kitti_grd", "vigor_sat", "square518"])
+def every_stage(model, recorded, case, image):
+    """Compare patches, positions, first, middle and last block, and both norms; return the patch tokens (B, N, C)."""
+    rows, cols = image.shape[2] // 14, image.shape[3] // 14
+    blocks = sorted({name.split("/")[1] for name in recorded.arrays.files if name.startswith(f"{case}/block")})
+    assert len(blocks) == 3
+    seen = {}
+    keep = lambda name: lambda _, __, out: seen.__setitem__(name, out)
+    hooks = [model.patch_embed.register_forward_hook(keep("patch_embed")), model.norm.register_forward_hook(keep("norm"))]
+    hooks += [model.blocks[int(name[5:])].register_forward_hook(keep(name)) for name in blocks]
+    with torch.no_grad():
+        recorded.agree(f"{case}/pos_embed", model.positions(rows, cols), 1e-6, 1e-6)
+        recorded.agree(f"{case}/tokens_in", model.tokens_in(image), 1e-4, 1e-5)
+        tokens = model(image).flatten(2).transpose(1, 2)
+    for hook in hooks:
+        hook.remove()
+    recorded.agree(f"{case}/patch_embed", seen["patch_embed"], 1e-4, 1e-5)
+    for name in blocks:
+        recorded.agree(f"{case}/{name}", seen[name], *in_proportion(recorded[f"{case}/{name}/stat"]))
+    recorded.agree(f"{case}/x_norm_patchtokens", tokens, 3e-4, 5e-5)
+    recorded.agree(f"{case}/x_norm_clstoken", seen["norm"][:, 0], 3e-4, 5e-5)
+    return tokens
+
+
+def in_proportion(stat):
+    """Accepted deviations of tokens before the norm: those after it, where the standard deviation is 1, times theirs."""
+    return 3e-4 * float(stat[1]), 5e-5 * float(stat[1])
+
+
+def fingerprint(image):
+    _, _, rows, cols = image.shape
+    here = image[0]
+    return [here.double().sum(), here[0, 0, 0], here[2, -1, -1], here[1, rows // 2, cols // 2]]
+
+
+@pytest.mark.parametrize("case", [
+    "kitti_grd", "kitti_sat", "vigor_sat", "square518", pytest.param("vigor_grd", marks=pytest.mark.slow)
+])  # fmt: skip
 def test_numbers_of_the_original(case, small, formula, parity):
     recorded = parity("dinov2_vits14")
     image = formula.image(f"image/{case}", *IMAGES.get(case, (518, 518)))
-    rows, cols = image.shape[2] // 14, image.shape[3] // 14
+    assert [float(value) for value in fingerprint(image)] == pytest.approx(
+        recorded[f"{case}/image_fingerprint"].tolist(), rel=1e-9, abs=2e-7
+    )
+    tokens = every_stage(small, recorded, case, image)
+    # The copy of DINOv2 that FG2 and Loc2 bundle: same embedding, explicit softmax in the attention.
+    index = torch.from_numpy(recorded[f"{case}/x_norm_patchtokens/idx"]).long()
+    bundled = torch.from_numpy(recorded[f"{case}/fg2_bundled/val"])
+    assert float((tokens.reshape(-1)[index] - bundled).abs().max()) < 3e-4
+    assert float(recorded[f"{case}/fg2_bundled/pos_embed_maxdiff"]) == 0.0
+
+
+@pytest.mark.parametrize(("place", "antialias"), [(0, False), (2, True)])
+def test_the_wrong_interpolations_are_off_by_what_was_recorded(place, antialias, small, formula, parity, monkeypatch):
+    recorded, image = parity("dinov2_vits14"), formula.image("image/kitti_sat", 504, 504)
+
+    def wrong(rows, cols):
+        grid = small.pos_embed[:, 1:].reshape(1, 37, 37, -1).permute(0, 3, 1, 2)
+        how = {"scale_factor": (36.1 / 37, 36.1 / 37)} if antialias else {"size": (rows, cols)}
+        grid = torch.nn.functional.interpolate(grid, mode="bicubic", antialias=antialias, **how)
+        return torch.cat([small.pos_embed[:, :1], grid.flatten(2).transpose(1, 2)], 1)
+
+    monkeypatch.setattr(small, "positions", wrong)
     with torch.no_grad():
-        recorded.agree(f"{case}/pos_embed", small.positions(rows, cols), 1e-6, 1e-6)
-        recorded.agree(f"{case}/tokens_in", small.tokens_in(image), 1e-4, 1e-5)
         tokens = small(image).flatten(2).transpose(1, 2)
-    recorded.agree(f"{case}/x_norm_patchtokens", tokens, 3e-4, 5e-5)
+    off = recorded.deviation("kitti_sat/x_norm_patchtokens", tokens)
+    expected = recorded["kitti_sat/negative_control"][place : place + 2]
+    assert off[1] == pytest.approx(expected[1], rel=0.1)
+    assert 0.3 * expected[0] < off[0] <= 1.01 * expected[0]  # the largest of a sample
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["kitti_grd", "kitti_sat", "vigor_sat"])
 def test_numbers_of_the_original_large(case, formula, parity):
-    recorded = parity("dinov2_vitl14")
-    model = make(formula, "vitl14")
-    with torch.no_grad():
-        tokens = model(formula.image(f"image/{case}", *IMAGES[case])).flatten(2).transpose(1, 2)
-    recorded.agree(f"{case}/x_norm_patchtokens", tokens, 3e-4, 5e-5)
+    every_stage(make(formula, "vitl14"), parity("dinov2_vitl14"), case, formula.image(f"image/{case}", *IMAGES[case]))
 
 
-@pytest.mark.parametrize("name", ["dinov2_vits14", "dinov2_vitl14", "fg2_kitti"])
+@pytest.mark.parametrize("name", ["dinov2_vits14", "dinov2_vitl14", "fg2_kitti", "fg2_vigor"])
 def test_formula_weights_are_those_that_were_used(name, formula, parity):
     recorded = parity("weights_fingerprint")
     for row, key in enumerate(recorded[f"{name}/keys"]):
@@ -57,6 +111,9 @@ def test_formula_weights_are_those_that_were_used(name, formula, parity):
         value = formula.weight(str(key), shape).flatten()
         assert float(value[0]) == recorded[f"{name}/first"][row], key
         assert float(value[-1]) == recorded[f"{name}/last"][row], key
+        wide = value.double()
+        assert float(wide.sum()) == pytest.approx(recorded[f"{name}/sum"][row], rel=1e-9, abs=1e-7), key
+        assert float(wide.square().sum()) == pytest.approx(recorded[f"{name}/sumsq"][row], rel=1e-9), key
 
 
 def test_keys_and_shapes_are_those_of_the_original(small, parity):
