@@ -10,7 +10,7 @@ import torch
 
 from cvloc_ros.config import Config, merge
 from cvloc_ros.estimation.volume import from_volume
-from cvloc_ros.types import ScoreVolume
+from cvloc_ros.types import F64, ScoreVolume
 
 CONFIG = merge(Config(), {"estimation": {"temperature": 1.0}}).estimation
 
@@ -83,3 +83,48 @@ def test_the_volume_is_left_as_it_was() -> None:
     before = volume.log_likelihood.clone()
     from_volume(volume, CONFIG)
     assert torch.equal(before, volume.log_likelihood)
+
+
+def coupled(at: tuple[float, float, float], covariance: F64, height: float = 40.0) -> ScoreVolume:
+    """One Gaussian peak over x, y, yaw whose axes are not those of the cells."""
+    x, y, yaw = np.arange(-4, 4.01, 0.2), np.arange(4, -4.01, -0.2), np.radians(np.arange(-10, 10.5, 1.0))
+    grid = np.stack(np.meshgrid(yaw - at[2], y - at[1], x - at[0], indexing="ij"), -1)[..., ::-1]
+    total = torch.from_numpy(height - 0.5 * np.einsum("...i,ij,...j->...", grid, np.linalg.inv(covariance), grid))
+    return ScoreVolume(total, total / 100, torch.ones_like(total), x, y, yaw)
+
+
+@pytest.mark.parametrize("at", [(1.07, -2.46, 0.013), (0.09, 0.11, -0.008)])
+@pytest.mark.parametrize("size", [1.0, 0.15])
+def test_coupled_peak_is_found_exactly_however_narrow(at: tuple[float, float, float], size: float) -> None:
+    """A view that reaches far ahead couples yaw with the position; the narrow peak lies between the cells."""
+    sigma = size * np.array([0.4, 0.5, math.radians(2.0)])
+    correlation = np.array([[1.0, -0.3, 0.5], [-0.3, 1.0, -0.8], [0.5, -0.8, 1.0]])
+    truth = correlation * np.outer(sigma, sigma)
+    estimate = from_volume(coupled(at, truth), CONFIG)
+    assert estimate is not None
+    assert [estimate.pose.x_m, estimate.pose.y_m, estimate.pose.yaw_rad] == pytest.approx(at, abs=1e-6)
+    assert np.linalg.eigvals(np.linalg.solve(truth, estimate.covariance)) == pytest.approx(np.ones(3), rel=0.1)
+
+
+def test_tails_beside_a_narrow_peak_widen_the_covariance() -> None:
+    narrow = np.diag([0.05, 0.05, math.radians(0.3)]) ** 2
+    alone = coupled((0.0, 0.0, 0.0), narrow)
+    hill = coupled((0.0, 0.0, 0.0), np.diag([0.8, 0.8, math.radians(4.0)]) ** 2, 37.0)
+    both = torch.maximum(alone.log_likelihood, hill.log_likelihood)
+    volume = ScoreVolume(both, both, torch.ones_like(both), alone.x_m, alone.y_m, alone.yaw_rad)
+    sharp, wide = from_volume(alone, CONFIG), from_volume(volume, CONFIG)
+    assert sharp is not None and wide is not None
+    assert sharp.covariance[0, 0] == pytest.approx(0.05**2, rel=0.1)
+    assert wide.covariance[0, 0] > 0.3**2
+
+
+def test_where_the_neighbours_are_no_paraboloid_the_cell_is_part_of_the_spread() -> None:
+    volume = gaussians((0.0, 0.0, 0.0, 40.0), sigma=0.05)
+    edge = gaussians((-10.0, 0.0, 0.0, 40.0))
+    hidden = volume.log_likelihood.clone()
+    hidden[0:20] = -torch.inf
+    for given in (edge, ScoreVolume(hidden, volume.scores, volume.overlap, volume.x_m, volume.y_m, volume.yaw_rad)):
+        estimate = from_volume(given, CONFIG)
+        assert estimate is not None
+        assert estimate.covariance[1, 1] >= 0.2**2 / 12.0
+        assert np.linalg.eigvalsh(estimate.covariance)[0] > 0.0
