@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cvloc_ros.config import Loc2
 from cvloc_ros.errors import ModelError
 from cvloc_ros.matching import weights
 from cvloc_ros.matching.loc2.network import Loc2Network
@@ -26,6 +28,8 @@ _NAMES = (
     (".attention.", ".att_layer.layers."),
 )
 _BACKBONE = "backbone."
+BOUND = ("backbone", "geometry", "heading", "extent_m", "aerial_px", "aerial_cells", "ground_size")
+"""Keys of `matcher.loc2` that weights from training are bound to; their header states them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +74,33 @@ def read(path: Path | str) -> Checkpoint:
         raise ModelError(msg)
     geometry = facts.get("geometry")
     return Checkpoint(tensors, published=None if geometry is None else geometry == "published")
+
+
+def bound(config: Loc2) -> Loc2:
+    """Take over what the header of the weights states, where it states it.
+
+    Raises:
+        ModelError: there are no weights, or a key was set to something else.
+    """
+    if not config.weights:
+        msg = (
+            "matcher.loc2.weights is empty; name a file of weights: train one, or fetch a published checkpoint and run "
+            "`cvloc weights convert loc2 FILE OUT` (`cvloc weights list` says where from)"
+        )
+        raise ModelError(msg)
+    facts = weights.read_facts(config.weights)
+    if "settings" not in facts:
+        return config
+    stated = {key: value for key, value in json.loads(facts["settings"]).items() if key in BOUND}
+    plain = Loc2()
+    for key, value in stated.items():
+        if getattr(config, key) not in (value, getattr(plain, key)):
+            msg = (
+                f"matcher.loc2.{key} = {getattr(config, key)!r}, but {config.weights} was trained with {value!r}; "
+                "leave the key out"
+            )
+            raise ModelError(msg)
+    return config.model_copy(update=stated)
 
 
 def fill(network: Loc2Network, checkpoint: Checkpoint, path: Path | str) -> None:

@@ -39,25 +39,42 @@ _DRAWN = 8192
 _SEED = 2**63 - 1
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Loc2Model:
+    """What is needed from images to matches; `published` tells the geometry that it was trained with."""
+
+    backbone: backbone.Backbone
+    network: Loc2Network
+    published: bool
+
+
 class Loc2Matcher:
     """Matches tokens of all views to the aerial points around the prior, and lifts the matches by depth."""
 
     name = "loc2"
 
-    def __init__(self, config: Matching, device: torch.device, project_ground: GroundProjector | None = None) -> None:
-        """Load the networks; `project_ground` is not used.
+    def __init__(
+        self,
+        config: Matching,
+        device: torch.device,
+        project_ground: GroundProjector | None = None,
+        model: Loc2Model | None = None,
+    ) -> None:
+        """Load the networks, or take a `model` that is in memory and bound to the settings.
 
         Raises:
             ModelError: weights are missing or of another model.
         """
-        del project_ground
-        self._config, self._device = config.loc2, device
+        del project_ground  # this method lifts by depth
+        self._config = config.loc2 if model is not None else checkpoint.bound(config.loc2)
+        self._device = device
         # A square turned any way, its centre snapped to whole steps.
-        self.reach_m = (config.loc2.extent_m + config.loc2.crop_step_m) / math.sqrt(2.0)
-        self._backbone, self._network, self._published = _load(config.loc2, device)
+        self.reach_m = (self._config.extent_m + self._config.crop_step_m) / math.sqrt(2.0)
+        model = model or _load(self._config, device)
+        self._backbone, self._network, self._published = model.backbone, model.network, model.published
         self._depth = depth.create(config.depth, device)
         self._encoder = GroundEncoder(
-            self._describe_ground, self._depth, (config.loc2, config.depth), device,
+            self._describe_ground, self._depth, (self._config, config.depth), device,
             patch_px=self._backbone.patch, published=self._published,
         )  # fmt: skip
 
@@ -74,7 +91,7 @@ class Loc2Matcher:
         halves = [self._encoder(view) for view in views]
         if not halves or not any(bool(half.valid.any()) for half in halves):
             return _nothing()
-        crop = self._place(max(views, key=lambda view: view.stamp_ns), window)
+        crop = crop_for(self._config, max(views, key=lambda view: view.stamp_ns), window)
         with torch.inference_mode():
             there = kept.get(crop, self._encode_crop)
             described = torch.cat([half.descriptors for half in halves], dim=1)
@@ -121,16 +138,6 @@ class Loc2Matcher:
         mask = torch.from_numpy(cell_mask(valid, cells)).to(self._device)
         return AerialHalf(described, crop.points(cells, published=self._published), mask)
 
-    def _place(self, view: GroundView, window: SearchWindow) -> Crop:
-        """Put the crop around the centre of the window, turned if the model was trained for one heading."""
-        turn = None
-        if self._config.heading != "any":
-            forward = view.T_base_camera[:2, 2]
-            turn = window.centre.yaw_rad + view.T_ref_base.yaw_rad + math.atan2(float(forward[1]), float(forward[0]))
-            turn -= math.pi / 2 if self._config.heading == "up" else 0.0
-        step = math.radians(self._config.heading_step_deg)
-        return place_crop(window.centre, self._config.extent_m, self._config.crop_step_m, turn, step)
-
     def _lift(
         self, probability: torch.Tensor, tokens: _Tokens, there: AerialHalf, crop: Crop, seed: int
     ) -> Correspondences:
@@ -157,6 +164,17 @@ class Loc2Matcher:
         lifted = Lifted(*(torch.from_numpy(part).to(self._device) for part in (tokens.displacement, tokens.camera)))
         there = torch.from_numpy(points).to(self._device)
         return recover_scale(probability, there, lifted, settings, generator, metric=tokens.metric)
+
+
+def crop_for(config: Loc2, view: GroundView, window: SearchWindow) -> Crop:
+    """Put the crop around the centre of the window, turned by the view if the model was trained for one heading."""
+    turn = None
+    if config.heading != "any":
+        forward = view.T_base_camera[:2, 2]
+        turn = window.centre.yaw_rad + view.T_ref_base.yaw_rad + math.atan2(float(forward[1]), float(forward[0]))
+        turn -= math.pi / 2 if config.heading == "up" else 0.0
+    step = math.radians(config.heading_step_deg)
+    return place_crop(window.centre, config.extent_m, config.crop_step_m, turn, step)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,21 +222,14 @@ def _nothing() -> Correspondences:
     return Correspondences(none, none, np.zeros(0), none, np.zeros(0, np.int64))
 
 
-def _load(config: Loc2, device: torch.device) -> tuple[backbone.Backbone, Loc2Network, bool]:
-    """Return the backbone, the network with its weights, and whether its geometry is the published one."""
-    if not config.weights:
-        msg = (
-            "matcher.loc2.weights is empty; name a file of weights: train one, or fetch a published checkpoint and run "
-            "`cvloc weights convert loc2 FILE OUT` (`cvloc weights list` says where from)"
-        )
-        raise ModelError(msg)
+def _load(config: Loc2, device: torch.device) -> Loc2Model:
     read = checkpoint.read(config.weights)
     published = _published(config, read)
     widths, layers = checkpoint.widths_of(read, config.weights), checkpoint.layers_of(read)
     tokens = backbone.create(config.backbone, config.backbone_weights, device)
     network = Loc2Network(tokens, widths=widths, layers=layers, cells=config.aerial_cells)
     checkpoint.fill(network, read, config.weights)
-    return tokens, network.to(device).eval(), published
+    return Loc2Model(tokens, network.to(device).eval(), published)
 
 
 def _published(config: Loc2, read: checkpoint.Checkpoint) -> bool:
