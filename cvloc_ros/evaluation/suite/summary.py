@@ -46,7 +46,8 @@ def summarize(
 
     `failures` are the runs that ended with an error, and its text. `facts` of a record may hold `sweep`
     ({"axis", "value", "unit"}: its condition is one point of a curve and stays out of the main table),
-    `memory_peak_mb`, and `fusion` (`evaluation.fusion.preview`).
+    `memory_peak_mb`, and `fusion` (`evaluation.fusion.preview`). The caller may add `about` (text) and `skipped`
+    (drive, condition, matcher, reason of what could not be asked of a drive).
     """
     failures = failures or {}
     groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
@@ -60,15 +61,16 @@ def summarize(
         _group(key, groups.get(key, ()), failed[key], draw)
         for key in sorted({*groups, *failed}, key=lambda key: (order.index(key[1]), key[0]))
     ]
+    plain = [group for group in found if group["sweep"] is None]
     return {
         "format": FORMAT,
         "suite": suite,
         **_facts(records),
         "intervals": {"method": DEFINITIONS["interval"], "resamples": resamples, "seed": seed,
                       "least_drives": bootstrap.LEAST_DRIVES},
-        "groups": [group for group in found if group["sweep"] is None],
+        "groups": plain,
         "sweeps": _sweeps([group for group in found if group["sweep"] is not None]),
-        "differences": _differences(groups, draw),
+        "differences": _differences(groups, [(group["matcher"], group["condition"]) for group in plain], draw),
         "failed_runs": [{**_named(name), "error": text} for name, text in sorted(failures.items(), key=_by_name)],
         "definitions": DEFINITIONS,
     }  # fmt: skip
@@ -174,15 +176,17 @@ def _fusion(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _differences(groups: Mapping[tuple[str, str], Sequence[RunRecord]], draw: Draw) -> list[dict[str, Any]]:
+def _differences(
+    groups: Mapping[tuple[str, str], Sequence[RunRecord]], order: Sequence[tuple[str, str]], draw: Draw
+) -> list[dict[str, Any]]:
     """Compare the matchers of each condition on the drives that both have."""
     matchers: dict[str, list[str]] = defaultdict(list)
-    for matcher, condition in groups:
+    for matcher, condition in order:
         matchers[condition].append(matcher)
     found = []
     for condition, names in matchers.items():
         for pair in combinations(names, 2):
-            runs = [groups[name, condition] for name in pair]
+            runs = [groups.get((name, condition), ()) for name in pair]
             shared = sorted(set.intersection(*({run.name.drive for run in each} for each in runs)))
             if shared:
                 both = [Sample.of([run for run in each if run.name.drive in shared], shared) for each in runs]

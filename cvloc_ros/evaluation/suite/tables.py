@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +31,16 @@ class Table:
 
 def markdown(summary: Tree) -> str:
     """Return results.md."""
-    parts = [f"# Evaluation {summary['suite']}".rstrip(), *notices(summary), headline(summary), conditions(summary),
-             results(summary).markdown(), INTERVALS.format(**summary["intervals"])]  # fmt: skip
+    parts = [
+        f"# {summary['suite'] or 'Evaluation'}", summary.get("about", ""),
+        *(f"**{title}.** {text}" for title, text in notices(summary)), " ".join(headline(summary)), conditions(summary),
+        results(summary).markdown(), INTERVALS.format(**summary["intervals"]),
+    ]  # fmt: skip
     titled = [
         ("Covariance", nees(summary)), ("Differences between matchers", differences(summary)),
         *((f"Over {axis}", sweep(summary, axis)) for axis in summary["sweeps"]),
         ("Preview of a filter", fusion(summary)), ("Failed runs", failed(summary)),
+        ("Left out", left_out(summary)),
     ]  # fmt: skip
     parts += [f"## {title}\n\n{table.markdown()}" for title, table in titled if table.rows]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
@@ -49,20 +54,21 @@ INTERVALS = (
 )
 
 
-def notices(summary: Tree) -> list[str]:
-    """Return what has to be read first."""
+def notices(summary: Tree) -> list[tuple[str, str]]:
+    """Return (title, text) of what has to be read first."""
     found = []
     if summary["simulated"]:
         what = "All drives are" if summary["simulated"] == "all" else "Some of these drives are"
-        found.append(f"**Simulated.** {what} simulated: no real camera, no real imagery of the same place.")
-    few = [group for group in summary["groups"] if group["drives"] < summary["intervals"]["least_drives"]]
+        found.append(("Simulated", f"{what} simulated: no real camera and no real view of a place."))
+    least = summary["intervals"]["least_drives"]
+    few = [group for group in summary["groups"] if group["drives"] < least]
     if few:
-        found.append(
-            f"**Few drives.** {len(few)} of {len(summary['groups'])} results rest on fewer than "
-            f"{summary['intervals']['least_drives']} drives: no interval is given, another drive may look different."
-        )
+        text = f"{len(few)} of {len(summary['groups'])} results rest on fewer than {least} drives: no interval is given"
+        found.append(("Few drives", f"{text}, and another drive may look different."))
     if summary["failed_runs"]:
-        found.append(f"**Failed.** {len(summary['failed_runs'])} runs ended with an error; no number contains them.")
+        runs = "run" if len(summary["failed_runs"]) == 1 else "runs"
+        text = f"{len(summary['failed_runs'])} {runs} ended with an error; nothing of them is in the other numbers."
+        found.append(("Failed", text))
     return found
 
 
@@ -78,14 +84,12 @@ def conditions(summary: Tree) -> str:
     )
 
 
-def headline(summary: Tree) -> str:
+def headline(summary: Tree) -> list[str]:
     """Return the result in one sentence per matcher, for the condition that comes first."""
-    found, seen = [], set()
+    first: dict[str, Tree] = {}
     for group in summary["groups"]:
-        if group["matcher"] not in seen:
-            seen.add(group["matcher"])
-            found.append(_sentence(group))
-    return " ".join(found)
+        first.setdefault(group["matcher"], group)
+    return [_sentence(group) for group in first.values()]
 
 
 def _sentence(group: Tree) -> str:
@@ -124,9 +128,8 @@ def _row(group: Tree) -> tuple[str, ...]:
         group["matcher"], group["condition"], drives, str(group["attempts_inside"]), share(of["availability"]),
         value(of["position_error_median_m"]), decimal(of["position_error_p95_m"]["value"]),
         value(of["yaw_error_median_deg"]), share(of["recall_position_1m"]), share(of["recall_position_3m"]),
-        f"{share(of['false_accepts_of_published'])}, {group['false_accepts_3m_count']}" if group["published_with_truth"]
-        else NONE,
-        value(of["nees_mean"]), decimal(group["latency_ms"]["p50"], 0),
+        counted(of["false_accepts_of_published"], group["false_accepts_3m_count"]), value(of["nees_mean"]),
+        decimal(group["latency_ms"]["p50"], 0),
     )  # fmt: skip
 
 
@@ -162,22 +165,34 @@ def nees(summary: Tree) -> Table:
     return Table(head, tuple(rows), names=2)
 
 
-def differences(summary: Tree) -> Table:
-    """Return which of two matchers is better, by which measure."""
-    head = ("condition", "first – second", "measure", "better", "drives", "difference", "95 %")
-    rows = [
-        (each["condition"], f"{each['first']} – {each['second']}", COMPARED[key], found["better"] or "undecided",
-         str(each["drives"]), _signed(found["value"], key), _range([found["low"], found["high"]], _scale(key)))
-        for each in summary["differences"] for key, found in each["measures"].items() if found["value"] is not None
-    ]  # fmt: skip
-    return Table(head, tuple(rows), names=4)
-
-
 COMPARED = {
-    "availability": "availability, points", "recall_position_1m": "within 1 m, points",
-    "recall_position_3m": "within 3 m, points", "false_accepts_of_published": "false accepts, points",
-    "position_error_median_m": "median of published, m", "all_attempts_position_median_m": "median of all attempts, m",
+    "availability": ("availability, points", 100.0), "recall_position_1m": ("within 1 m, points", 100.0),
+    "recall_position_3m": ("within 3 m, points", 100.0),
+    "false_accepts_of_published": ("false accepts, points", 100.0),
+    "position_error_median_m": ("median of published, m", 1.0),
+    "all_attempts_position_median_m": ("median of all attempts, m", 1.0),
 }  # fmt: skip
+
+
+def differences(summary: Tree) -> Table:
+    """Return by how much two matchers differ, and which one is better where that is certain."""
+    head = ("condition", "first", "second", "drives", *(title for title, _ in COMPARED.values()))
+    rows = [
+        (each["condition"], each["first"], each["second"], str(each["drives"]),
+         *(_difference(each["measures"][key], scale) for key, (_, scale) in COMPARED.items()))
+        for each in summary["differences"]
+    ]  # fmt: skip
+    return Table(head, tuple(rows), names=3)
+
+
+def _difference(found: Tree, scale: float) -> str:
+    if found["value"] is None:
+        return NONE
+    digits = 2 if scale == 1.0 else 1
+    text = f"{round(scale * found['value'], digits) + 0.0:+.{digits}f}"
+    if found["low"] is not None:
+        text += f" [{scale * found['low']:.{digits}f}, {scale * found['high']:.{digits}f}]"
+    return text + (f" {found['better']}" if found["better"] else "")
 
 
 def sweep(summary: Tree, axis: str) -> Table:
@@ -195,14 +210,20 @@ def sweep(summary: Tree, axis: str) -> Table:
 
 
 def fusion(summary: Tree) -> Table:
-    """Return what a filter makes of the poses."""
-    head = ("matcher", "condition", "GNSS", "sources", "n", "median m", "95 % m", "at the end m", "max m")
-    rows = [
-        (group["matcher"], group["condition"], row["scenario"], row["track"], str(row["n"]),
-         *(decimal(row[key]) for key in ("median", "p95", "final", "max")))
-        for group in summary["groups"] for row in group["fusion"]
-    ]  # fmt: skip
-    return Table(head, tuple(rows), names=4)
+    """Return what a filter makes of the poses: a row per outage, a column per combination of sources."""
+    tracks = list(dict.fromkeys(row["track"] for group in summary["groups"] for row in group["fusion"]))
+    head = ("matcher", "condition", "GNSS", "n", *(f"{track}: median, 95 %, max m" for track in tracks))
+    rows = []
+    for group in summary["groups"]:
+        for scenario in dict.fromkeys(row["scenario"] for row in group["fusion"]):
+            found = {row["track"]: row for row in group["fusion"] if row["scenario"] == scenario}
+            cells = (
+                " / ".join(decimal(found[track][key]) for key in ("median", "p95", "max")) if track in found else NONE
+                for track in tracks
+            )
+            n = str(max(row["n"] for row in found.values()))
+            rows.append((group["matcher"], group["condition"], scenario, n, *cells))
+    return Table(head, tuple(rows), names=3)
 
 
 def per_drive(summary: Tree) -> Table:
@@ -229,6 +250,13 @@ def failed(summary: Tree) -> Table:
     return Table(head, tuple(tuple(run[key] for key in head) for run in summary["failed_runs"]), names=4)
 
 
+def left_out(summary: Tree) -> Table:
+    """Return what the suite asks for and a drive cannot give."""
+    counts = Counter((skip["condition"], skip["reason"]) for skip in summary.get("skipped", ()))
+    rows = tuple((condition, reason, str(count)) for (condition, reason), count in counts.items())
+    return Table(("condition", "reason", "runs"), rows, names=2)
+
+
 def value(measure: Tree, digits: int = 2) -> str:
     """Return a measure with its interval."""
     limits = _range([measure["low"], measure["high"]], digits=digits)
@@ -240,6 +268,12 @@ def share(measure: Tree) -> str:
     if measure["low"] is None or measure["low"] == measure["high"]:
         return percent(measure["value"])
     return f"{percent(measure['value'])} [{100 * measure['low']:.0f}, {100 * measure['high']:.0f}]"
+
+
+def counted(measure: Tree, count: int) -> str:
+    """Return a share with its number behind it."""
+    text, bracket, limits = share(measure).partition(" [")
+    return NONE if measure["value"] is None else f"{text} ({count}){bracket}{limits}"
 
 
 def percent(part: float | None) -> str:
@@ -257,17 +291,9 @@ def decimal(number: float | None, digits: int = 2) -> str:
     return f"{number:.{max(0, digits - max(0, math.floor(math.log10(max(abs(number), 1.0)))))}f}"
 
 
-def _range(limits: Iterable[float | None] | None, scale: float = 1.0, digits: int = 2) -> str:
-    ends = [None if end is None else scale * end for end in limits or (None,)]
+def _range(limits: Iterable[float | None] | None, digits: int = 2) -> str:
+    ends = list(limits or (None,))
     return NONE if None in ends else ", ".join(decimal(end, digits) for end in ends)
-
-
-def _scale(key: str) -> float:
-    return 1.0 if key.endswith("_m") and "recall" not in key else 100.0
-
-
-def _signed(number: float, key: str) -> str:
-    return f"{_scale(key) * number:+.{2 if _scale(key) == 1.0 else 1}f}"
 
 
 def _text(swept: Any) -> str:

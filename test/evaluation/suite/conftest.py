@@ -68,7 +68,8 @@ def made_up(
     A share `wrong` of the published poses is about 10 m off; GNSS has a bias per drive and noise.
     """
     sigma = np.array([spread, spread, np.radians(1.0)]) * rng.lognormal(0.0, 0.4, (n, 1))
-    status = np.where(rng.random(n) < available, "ok", rng.choice(["ambiguous", "low_score", "window_edge"], n))
+    refused = rng.choice(np.array(["ambiguous", "low_score", "window_edge"], dtype=object), n)
+    status = np.where(rng.random(n) < available, "ok", refused)
     status[:2] = "waiting_keyframes"
     ok = status == "ok"
     error = sigma * rng.normal(size=(n, 3))
