@@ -33,6 +33,7 @@ def test_contrast_and_its_gradient_are_those_of_the_original(case, formula, pari
     index = torch.from_numpy(recorded[f"infonce/{case}/grad_idx"]).long()
     expected = torch.from_numpy(recorded[f"infonce/{case}/grad_val"])
     torch.testing.assert_close(scores.grad.flatten()[index], expected, atol=1e-7, rtol=0)
+    assert int((scores.grad != 0).sum()) == int(recorded[f"infonce/{case}/grad_nonzero"])
 
 
 @pytest.mark.parametrize("heading", [0.0, 0.7, math.pi, -2.0])

@@ -32,8 +32,8 @@ def every_stage(model, recorded, case, image):
     assert len(blocks) == 3
     seen = {}
     keep = lambda name: lambda _, __, out: seen.__setitem__(name, out)
-    hooks = [model.patch_embed.register_forward_hook(keep("patch_embed")), model.norm.register_forward_hook(keep("norm"))]
-    hooks += [model.blocks[int(name[5:])].register_forward_hook(keep(name)) for name in blocks]
+    parts = {"patch_embed": model.patch_embed, "norm": model.norm, **{n: model.blocks[int(n[5:])] for n in blocks}}
+    hooks = [part.register_forward_hook(keep(name)) for name, part in parts.items()]
     with torch.no_grad():
         recorded.agree(f"{case}/pos_embed", model.positions(rows, cols), 1e-6, 1e-6)
         recorded.agree(f"{case}/tokens_in", model.tokens_in(image), 1e-4, 1e-5)
@@ -49,7 +49,7 @@ def every_stage(model, recorded, case, image):
 
 
 def in_proportion(stat):
-    """Accepted deviations of tokens before the norm: those after it, where the standard deviation is 1, times theirs."""
+    """Accepted deviations of tokens before the norm: those after it, where the deviation is 1, times their own."""
     return 3e-4 * float(stat[1]), 5e-5 * float(stat[1])
 
 

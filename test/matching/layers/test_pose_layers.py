@@ -33,7 +33,7 @@ def near(found, recorded, atol):
     torch.testing.assert_close(found, torch.from_numpy(recorded).to(found), atol=atol, rtol=0)
 
 
-@pytest.mark.parametrize("weighted", ["weights_mask", "plain"])
+@pytest.mark.parametrize("weighted", ["weights_mask", "weights", "plain"])
 @pytest.mark.parametrize("case", CASES)
 def test_rigid_numbers_of_the_original(case, weighted, parity):
     recorded = parity("pose_fg2")
@@ -43,6 +43,9 @@ def test_rigid_numbers_of_the_original(case, weighted, parity):
     near(found.rotation, recorded[f"procrustes/{case}/rigid/{weighted}/R"], rotation)
     near(found.translation, recorded[f"procrustes/{case}/rigid/{weighted}/t"][:, 0], max(1e-4, 50 * rotation))
     assert found.ok.all()
+    exact = procrustes(a.double(), b.double(), None if weighted == "plain" else w.double())
+    near(exact.rotation, recorded[f"procrustes/{case}/rigid/{weighted}/R_ref64"], 1e-9)
+    near(exact.translation, recorded[f"procrustes/{case}/rigid/{weighted}/t_ref64"][:, 0], 1e-7)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -54,6 +57,9 @@ def test_similarity_numbers_of_the_original(case, parity):
     rotation = 2e-4 if case == "mirror" else 5e-6
     near(found.rotation, recorded[f"procrustes/{case}/similarity/weights_mask/R"], rotation)
     near(found.scale, recorded[f"procrustes/{case}/similarity/weights_mask/s"].reshape(-1), rotation)
+    exact = procrustes(a.double(), b.double(), w.double(), with_scale=True)
+    for name, ours in (("R", exact.rotation), ("t", exact.translation[:, None]), ("s", exact.scale[:, None, None])):
+        near(ours, recorded[f"procrustes/{case}/similarity/weights_mask/{name}_ref64"], 1e-7)
 
 
 def test_items_in_line_are_refused_one_by_one_only_where_asked(parity):
@@ -133,6 +139,9 @@ def test_ransac_with_the_recorded_draws_gives_the_recorded_poses(which, formula,
         assert (poses.ok[ok]).all()
         score = soft_count(poses, *ends, 5.0)
         near(score[ok], recorded["ransac/hyp_score"][outer].T[ok.numpy()], 1e-3)
+        for name, ours, atol in (("R", poses.rotation, 1e-4), ("t", poses.translation, 1e-3), ("s", poses.scale, 1e-5)):
+            if f"ransac/hyp_{name}" in recorded.arrays.files:
+                near(ours[ok], recorded[f"ransac/hyp_{name}"][outer].swapaxes(0, 1)[ok.numpy()], atol)
     assert not solve_triples(*_first_ends(probability, index, points, to_aerial), triples[:, 0], settings).ok[0, 4]
     found = ransac_with(probability, index, triples, *points, settings, to_aerial=to_aerial)
     near(found.alignment.rotation, recorded["ransac/R"], 1e-5)
@@ -140,7 +149,13 @@ def test_ransac_with_the_recorded_draws_gives_the_recorded_poses(which, formula,
     if which == "loc2":
         near(found.alignment.scale, recorded["ransac/s"].reshape(-1), 1e-5)
     near(found.score, recorded["ransac/best_inliers"].reshape(-1), 1e-3)
-    assert found.inliers.sum(1).tolist() == [len(recorded["ransac/inliers_b0"]), len(recorded["ransac/inliers_b1"])]
+    for item in range(2):
+        rows = recorded[f"ransac/inliers_b{item}"]
+        ours = torch.cat([
+            points[0][found.matches.aerial[item]], points[1][item][found.matches.ground[item]],
+            found.matches.weight[item][:, None],
+        ], 1)[found.inliers[item]]  # fmt: skip
+        near(ours[ours[:, 4].argsort(descending=True)], rows, 1e-5)
 
 
 def _first_ends(probability, index, points, to_aerial):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from cvloc_ros.evaluation.metrics import along_across
 from cvloc_ros.imaging.models import Equirectangular, Pinhole
 from cvloc_ros.matching.depth import DepthMap
 from cvloc_ros.matching.loc2 import checkpoint, lifting
@@ -169,3 +170,18 @@ def test_images_are_resized_as_the_original_loader_does(case: str, formula: Modu
     image = to_image(rgb, (364, 1232), torch.device("cpu"))
     difference = image.flatten()[torch.from_numpy(wanted[f"{case}/grd/idx"]).long()].numpy() - wanted[f"{case}/grd/val"]
     assert np.quantile(np.abs(difference), 0.99) <= 2 / 255
+
+
+def test_errors_as_the_original_reports_them(parity: Parity) -> None:
+    """Its script exchanges the names of the axes: what it calls lateral is along the heading."""
+    inputs = parity("loc2")["kitti/metric_case/inputs"]
+    R, t = inputs[:8].reshape(2, 2, 2), inputs[8:12].reshape(2, 2)
+    t_true, R_true = inputs[12:16].reshape(2, 2), inputs[16:24].reshape(2, 2, 2)
+    heading, truth = (-np.arctan2(turn[:, 1, 0], turn[:, 0, 0]) for turn in (R, R_true))
+    per_px, extent_m, side_px = inputs[24:]
+    off = (t * side_px / extent_m - t_true) * per_px  # down, right
+    along, across = along_across(np.stack([off[:, 1], -off[:, 0]], -1), np.pi / 2 - truth)
+    yaw_deg = np.degrees(np.abs(np.remainder(heading - truth + np.pi, 2 * np.pi) - np.pi))
+    recalls = [(np.abs(part) < limit).mean() for part in (along, across) for limit in (1.0, 5.0)]
+    found = [np.hypot(*off.T).mean(), yaw_deg.mean(), *recalls]
+    np.testing.assert_allclose(found, parity("loc2")["kitti/metric_case/outputs"], atol=1e-5)
