@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from cvloc_ros.estimation.gates import innovation_sigma
+from cvloc_ros.estimation.integrity import protection_level
 from cvloc_ros.types import F64, Pose2, PoseEstimate, PosePrior, SearchWindow, TileState
 
 _SECRETS = re.compile(r"((?:key|token|access|sig|signature|apikey|password)[\w-]*=)[^&\s]+", re.IGNORECASE)
@@ -21,14 +22,18 @@ def without_secrets(text: str) -> str:
 
 
 def evidence(
-    candidate: PoseEstimate | None, prior: PosePrior | None, window: SearchWindow | None, tiles: TileState
+    candidate: PoseEstimate | None, prior: PosePrior | None, window: SearchWindow | None, tiles: TileState, risk: float
 ) -> dict[str, Any]:
-    """Return the fields that tell what was found, from where and on what; numbers that were not computed are NaN."""
+    """Return the fields that tell what was found, from where and on what; numbers that were not computed are NaN.
+
+    `risk` is that of the protection level (`estimation.integrity_risk`).
+    """
     return {
         "has_candidate": candidate is not None,
         **{name: float(getattr(candidate, name, math.nan)) for name in ("score", "ambiguity", "coverage", "inliers")},
         **_pose("", candidate.pose if candidate else None),
         "covariance": _nine(candidate.covariance if candidate else None),
+        "protection_level_m": protection_level(candidate, window, risk) if candidate else math.nan,
         "has_prior": prior is not None,
         **_pose("prior_", prior.pose if prior else None),
         "prior_covariance": _nine(prior.covariance if prior else None),

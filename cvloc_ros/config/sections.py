@@ -225,6 +225,9 @@ class Estimation(Section):
     max_sigma_deg: float = param(5.0, "Largest yaw standard deviation that is published.", unit="deg", gt=0, le=90,
                                  dynamic=True)
     gate_sigma: float = param(5.0, "Largest distance to the prior, in sigma.", gt=0, le=100, dynamic=True)
+    integrity_risk: float = param(
+        0.001, "Risk that the horizontal error exceeds the protection level in the status.", gt=0, le=0.1, dynamic=True
+    )
     max_latency_s: float = param(1.5, "Results older than this are not published.", unit="s", gt=0, le=60, dynamic=True)
     agreement: int = param(
         3, "After a start with unknown yaw, this many consecutive attempts must agree before the first pose.", ge=1,

@@ -64,7 +64,8 @@ class MessageMaker:
 
     def status(self, attempt: Attempt) -> Any:
         """Make the status. Times of the wall clock are left out, so that equal replays write equal bags."""
-        filled = evidence(attempt.candidate, attempt.prior, attempt.window, attempt.tiles)
+        risk = self._config.estimation.integrity_risk
+        filled = evidence(attempt.candidate, attempt.prior, attempt.window, attempt.tiles, risk)
         for name in ("covariance", "prior_covariance"):
             filled[name] = np.array(filled[name])
         return self.new(

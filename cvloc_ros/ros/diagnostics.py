@@ -13,9 +13,10 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from cvloc_ros.config import Config
+from cvloc_ros.estimation.integrity import protection_level
 from cvloc_ros.ros.health import Snapshot
 from cvloc_ros.status_fields import without_secrets
-from cvloc_ros.types import LocalizationResult, PoseEstimate, Status, TileState
+from cvloc_ros.types import LocalizationResult, Status, TileState
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -31,7 +32,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "localization": (
         "state", "enabled", "device", "attempts", "published", "acceptance_rate", "consecutive_rejections",
         "last_status", "last_reason", "pose_age_s", "latency_s", "innovation_sigma", "score", "ambiguity", "sigma_m",
-        "sigma_deg",
+        "sigma_deg", "protection_level_m",
     ),
     "inputs": (
         "image_age_s.<camera>", "images.<camera>", "image_reliability.<camera>", "camera_info_age_s.<camera>",
@@ -68,7 +69,7 @@ def statuses(node: str, config: Config | None, seen: Snapshot, now: Situation) -
         level, message = (ERROR, now.failure) if now.failure else (OK, now.state)
         return [_status(node, "localization", [(level, message)], {"state": now.state})]
     return [
-        _status(node, "localization", *_localization(seen, now)),
+        _status(node, "localization", *_localization(config, seen, now)),
         _status(node, "inputs", *_inputs(config, seen, now)),
         _status(node, "map", *_map(config, seen, now)),
         _status(node, "timing", *_timing(config, seen)),
@@ -96,7 +97,7 @@ def _text(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _localization(seen: Snapshot, now: Situation) -> tuple[Findings, dict[str, Any]]:
+def _localization(config: Config, seen: Snapshot, now: Situation) -> tuple[Findings, dict[str, Any]]:
     last = seen.recent[-1] if seen.recent else None
     result = seen.idle or (last.result if last is not None else None)
     findings: Findings = [(OK, "disabled" if not now.enabled else now.state)]
@@ -106,7 +107,6 @@ def _localization(seen: Snapshot, now: Situation) -> tuple[Findings, dict[str, A
     if result is not None and result.status is Status.ERROR:
         findings.append((ERROR, _reason(result)))
     accepted = [attempt.result.status is Status.OK for attempt in seen.recent]
-    estimate = None if last is None else last.result.estimate or last.result.candidate
     return findings, {
         "state": now.state,
         "enabled": now.enabled,
@@ -120,19 +120,21 @@ def _localization(seen: Snapshot, now: Situation) -> tuple[Findings, dict[str, A
         "pose_age_s": "never" if seen.pose_age_s is None else seen.pose_age_s,
         "latency_s": math.nan if last is None else last.latency_s,
         "innovation_sigma": math.nan if last is None else last.innovation_sigma,
-        **_quality(estimate),
+        **_quality(None if last is None else last.result, config.estimation.integrity_risk),
     }
 
 
-def _quality(estimate: PoseEstimate | None) -> dict[str, float]:
-    if estimate is None:
-        return dict.fromkeys(("score", "ambiguity", "sigma_m", "sigma_deg"), math.nan)
+def _quality(result: LocalizationResult | None, risk: float) -> dict[str, float]:
+    estimate = None if result is None else result.estimate or result.candidate
+    if result is None or estimate is None:
+        return dict.fromkeys(("score", "ambiguity", "sigma_m", "sigma_deg", "protection_level_m"), math.nan)
     largest = float(np.linalg.eigvalsh(estimate.covariance[:2, :2]).max())
     return {
         "score": float(estimate.score),
         "ambiguity": float(estimate.ambiguity),
         "sigma_m": math.sqrt(max(largest, 0.0)),
         "sigma_deg": math.degrees(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0))),
+        "protection_level_m": protection_level(estimate, result.window, risk),
     }
 
 

@@ -44,5 +44,6 @@ def status_message(result: LocalizationResult, config: Config, around: Circumsta
             result.prior,
             result.window,
             patch.tiles if patch is not None else TileState(),
+            config.estimation.integrity_risk,
         ),
     )
