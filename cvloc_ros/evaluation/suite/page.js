@@ -18,10 +18,11 @@ const logarithmic = { type: "log", tickvals: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1
 function forest(id, take, axis, scale = 1, extra = {}) {
   const rows = data.groups.map((group) => [group, take(group)]).filter(([, found]) => found.value !== null);
   const traces = [], drawn = data.matchers.filter((matcher) => rows.some(([group]) => group.matcher === matcher));
-  const step = Math.min(0.22, 0.7 / drawn.length);
+  const lanes = drawn.length + (extra.gnss ? 1 : 0), step = Math.min(0.22, 0.7 / lanes);
+  const lane = (condition, k) => -conditions.indexOf(condition) - (k - (lanes - 1) / 2) * step;
   drawn.forEach((matcher, k) => {
     const points = rows.filter(([group]) => group.matcher === matcher);
-    const y = points.map(([group]) => -conditions.indexOf(group.condition) - (k - (drawn.length - 1) / 2) * step);
+    const y = points.map(([group]) => lane(group.condition, k));
     const value = points.map(([, found]) => scale * found.value);
     traces.push({
       name: text(matcher), x: value, y, mode: "markers", marker: { color: colour(matcher), size: 9 },
@@ -36,10 +37,10 @@ function forest(id, take, axis, scale = 1, extra = {}) {
     });
     if (extra.behind) traces.unshift(...points.map(([group], i) => extra.behind(group, y[i])));
   });
-  if (extra.gnss) traces.push(extra.gnss());
+  if (extra.gnss) traces.push(extra.gnss((condition) => lane(condition, lanes - 1)));
   const place = document.getElementById(id);
   if (!traces.length) return empty(id, "Nothing was published.");
-  place.style.height = `${110 + conditions.length * Math.max(34, 17 * drawn.length)}px`;
+  place.style.height = `${110 + conditions.length * Math.max(34, 17 * lanes)}px`;
   Plotly.react(id, traces, base({
     xaxis: axis, hovermode: "closest", shapes: extra.shapes || [],
     yaxis: { tickvals: conditions.map((_, i) => -i), ticktext: conditions.map(short), range: [0.5 - conditions.length, 0.5],
@@ -48,11 +49,12 @@ function forest(id, take, axis, scale = 1, extra = {}) {
 }
 
 
-function gnssMarks(key, scale = 1) {
-  const rows = conditions.map((name) => data.groups.find((group) => group.condition === name && group.measures[key].value !== null));
-  const there = rows.map((group, i) => [group, i]).filter(([group]) => group);
+function gnssMarks(key, scale, place) {
+  const known = conditions.map((name) => data.groups.find((group) => group.condition === name && group.measures[key].value !== null));
+  const there = known.filter((group) => group);
   return {
-    name: "GNSS alone", mode: "markers", x: there.map(([group]) => scale * group.measures[key].value), y: there.map(([, i]) => -i),
+    name: "GNSS alone", mode: "markers", x: there.map((group) => scale * group.measures[key].value),
+    y: there.map((group) => place(group.condition)),
     marker: { symbol: "diamond-open", size: 10, color: ink("gnss"), line: { width: 2, color: ink("gnss") } },
     hovertemplate: "%{x:.3g}<extra>GNSS alone</extra>",
   };
@@ -60,9 +62,9 @@ function gnssMarks(key, scale = 1) {
 
 function drawOverview() {
   forest("medians", (group) => group.measures.position_error_median_m, { title: { text: "m" }, rangemode: "tozero" }, 1,
-    { gnss: () => gnssMarks("gnss_error_median_m") });
+    { gnss: (place) => gnssMarks("gnss_error_median_m", 1, place) });
   forest("recalls", (group) => group.measures.recall_position_3m, { title: { text: "%" }, range: [-2, 102] }, 100,
-    { gnss: () => gnssMarks("gnss_recall_3m", 100) });
+    { gnss: (place) => gnssMarks("gnss_recall_3m", 100, place) });
 }
 
 function drawNees() {
@@ -90,7 +92,7 @@ function drawCdf() {
     name: "GNSS alone", x: groups[0].cdf.m, y: percent(gnss), mode: "lines", line: { color: ink("gnss"), width: 2, dash: "dash" },
     hovertemplate: "%{y:.0f} % within %{x:.2f} m<extra>%{fullData.name}</extra>",
   });
-  const limits = [1, 3, 5].map((x) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { color: ink("line"), width: 1.5 } }));
+  const limits = [1, 3, 5].map((x) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, layer: "below", line: { color: ink("line"), width: 1.5 } }));
   Plotly.react("cdf", traces, base({
     xaxis: { title: { text: "position error (m)" }, ...logarithmic, range: [-1.3, 1.7] },
     yaxis: { title: { text: "share of attempts (%)" }, range: [0, 101] }, shapes: limits, hovermode: "closest",

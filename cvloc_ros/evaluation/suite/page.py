@@ -52,7 +52,7 @@ def page(summary: Mapping[str, Any]) -> str:
         style="".join((folder / "page.css").read_text(encoding="utf-8") for folder in (shared, own)),
         script="".join(file.read_text(encoding="utf-8") for file in (shared / "chart.js", own / "page.js")),
         plotly=get_plotlyjs(),
-        data=json.dumps(_drawn(summary), allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
+        data=json.dumps(_drawn(summary), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
     )
 
 

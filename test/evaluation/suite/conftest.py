@@ -4,19 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cvloc_ros.evaluation.attempts import Attempt, Judged
 from cvloc_ros.evaluation.suite.record import RunName, RunRecord
+from cvloc_ros.types import Pose2, PoseEstimate, Status, TileState
 
 NORTH = np.pi / 2
 SIGMA = (0.5, 0.5, np.radians(1.0))
 
 
-def by_hand(
+def _by_hand(
     rows: Sequence[dict[str, Any]], drive: str = "a", condition: str = "clear", matcher: str = "made up", **facts: Any
 ) -> RunRecord:
     """A run of a vehicle that heads north.
@@ -58,7 +61,7 @@ def by_hand(
     )  # fmt: skip
 
 
-def made_up(
+def _made_up(
     rng: np.random.Generator, drive: str, condition: str = "clear", matcher: str = "made up", *, n: int = 60,
     spread: float = 0.6, said: float = 1.0, available: float = 0.8, wrong: float = 0.02, gnss_m: float = 3.0,
     **facts: Any,
@@ -100,5 +103,44 @@ def made_up(
 
 
 @pytest.fixture
+def by_hand() -> Callable[..., RunRecord]:
+    return _by_hand
+
+
+@pytest.fixture
+def made_up() -> Callable[..., RunRecord]:
+    return _made_up
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(5)
+
+
+@dataclass(frozen=True)
+class JudgedDrive:
+    """As much of a replay as a record is made of."""
+
+    judged: list[Judged]
+    metrics: dict[str, Any] = field(default_factory=lambda: {"images": 5, "notes": [], "run": {}})
+    conditions: dict[str, str] = field(default_factory=dict)
+    fusion: dict[str, Any] = field(default_factory=dict)
+
+
+@pytest.fixture
+def judged_drive(rng: np.random.Generator) -> JudgedDrive:
+    """Thirty attempts with everything that happens: refused, outside, without truth, not tried, far off."""
+    judged = []
+    for number in range(30):
+        truth = Pose2(*rng.normal(0.0, 50.0, 2), rng.uniform(-3.1, 3.1))
+        off = Pose2(*rng.normal(0.0, 0.6, 2), rng.normal(0.0, 0.02))
+        pose = truth @ (Pose2(8.0, 0.0, 0.0) if number == 4 else off)
+        estimate = PoseEstimate(pose, np.diag([0.3, 0.2, 4e-4]), 0.5, 0.1)
+        status = Status.AMBIGUOUS if number % 7 == 3 else Status.STANDSTILL if number % 11 == 5 else Status.OK
+        published = estimate if status is Status.OK else None
+        attempt = Attempt(
+            number, number * 10**9, 0, ("front",), status, (), published, estimate, None, None, TileState(), "", None,
+            {"total": 0.1}, 0.1,
+        )  # fmt: skip
+        judged.append(Judged(attempt, None if number % 13 == 6 else truth, truth.xy + 2.0, number % 9 != 8))
+    return JudgedDrive(judged)
