@@ -15,6 +15,8 @@ from cvloc_ros.geo import se3
 from cvloc_ros.imaging.models import Fisheye, Pinhole
 from cvloc_ros.types import F64
 
+_UNKNOWN = 1e3
+"""Variance of an angle that is not known, rad²."""
 _FOREVER = QosTime(2147483647, 4294967295)
 
 
@@ -96,17 +98,52 @@ class MessageFactory:
             )
         )
 
-    def truth(self, stamp_ns: int, pose: F64) -> bytes:
-        """Serialise the true pose of base_link in map as geometry_msgs/PoseWithCovarianceStamped."""
-        exact = self.geometry_msgs_PoseWithCovariance(self._pose(*pose.tolist()), np.full(36, 0.0))
+    def truth(self, stamp_ns: int, place: F64) -> bytes:
+        """Serialise the true transform (4, 4) of base_link in map as geometry_msgs/PoseWithCovarianceStamped."""
+        point = self.geometry_msgs_Point(*place[:3, 3].tolist())
+        pose = self.geometry_msgs_Pose(point, self._turn(place))
+        exact = self.geometry_msgs_PoseWithCovariance(pose, np.full(36, 0.0))
         return self.serialize(self.geometry_msgs_PoseWithCovarianceStamped(self.header(stamp_ns, "map"), exact))
+
+    def imu(self, stamp_ns: int, attitude: F64, rate: F64, force: F64, variances: F64) -> bytes:
+        """Serialise a sensor_msgs/Imu (REP 145) whose orientation is level and whose yaw is not absolute.
+
+        Args:
+            stamp_ns: stamp.
+            attitude: (3, 3) rotation from the sensor's axes to a level frame.
+            rate: (3,) rad/s.
+            force: (3,) m/s², gravity included.
+            variances: (3,) of roll and pitch, of the rates and of the forces.
+        """
+        level, turning, pushing = (np.diag([value] * 3) for value in variances.tolist())
+        level[2, 2] = _UNKNOWN
+        return self.serialize(
+            self.sensor_msgs_Imu(
+                self.header(stamp_ns, "imu"), self._turn(attitude), level.ravel(),
+                self.geometry_msgs_Vector3(*rate.tolist()), turning.ravel(),
+                self.geometry_msgs_Vector3(*force.tolist()), pushing.ravel(),
+            )
+        )
+
+    def heading(self, stamp_ns: int, yaw: float, variance: float) -> bytes:
+        """Serialise a sensor_msgs/Imu that knows the absolute yaw (ENU) and nothing else."""
+        nothing = np.zeros(9)
+        nothing[0] = -1.0
+        spread = np.diag([_UNKNOWN, _UNKNOWN, variance]).ravel()
+        zero = self.geometry_msgs_Vector3(0.0, 0.0, 0.0)
+        turn = self.geometry_msgs_Quaternion(*se3.quaternion_from_yaw(yaw))
+        header = self.header(stamp_ns, "gnss")
+        return self.serialize(self.sensor_msgs_Imu(header, turn, spread, zero, nothing, zero, nothing))
+
+    def _turn(self, matrix: F64) -> Any:
+        return self.geometry_msgs_Quaternion(*se3.quaternion(matrix).tolist())
 
     def transforms(self, stamp_ns: int, edges: dict[tuple[str, str], F64]) -> bytes:
         """Serialise a tf2_msgs/TFMessage of (parent, child) and matrices (4, 4)."""
         items = []
         for (parent, child), matrix in edges.items():
             shift = self.geometry_msgs_Vector3(*matrix[:3, 3].tolist())
-            turn = self.geometry_msgs_Quaternion(*se3.quaternion(matrix).tolist())
+            turn = self._turn(matrix)
             items.append(
                 self.geometry_msgs_TransformStamped(
                     self.header(stamp_ns, parent), child, self.geometry_msgs_Transform(shift, turn)

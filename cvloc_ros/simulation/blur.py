@@ -46,17 +46,17 @@ class MotionBlur:
         # Knots lie at every fourth pixel, from the first: the affine puts them there.
         knots = np.array([[1 / _EVERY_PX, 0, 0], [0, 1 / _EVERY_PX, 0]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        edge = cv2.BORDER_REPLICATE
         du, dv = (
-            cv2.warpAffine(np.ascontiguousarray(way[..., axis]), knots, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+            cv2.warpAffine(np.ascontiguousarray(way[..., axis]), knots, size, flags=flags, borderMode=edge)
             for axis in (0, 1)
         )
         taps = int(np.clip(np.ceil(longest / _TAP_PX), 2, _MOST_TAPS))
         total = np.zeros((*self._shape, 3), np.float32)
         for share in (np.arange(taps) + 0.5) / taps - 0.5:
             step = np.float32(share)
-            part = cv2.remap(image, self._uv[0] + step * du, self._uv[1] + step * dv, cv2.INTER_LINEAR,
-                             borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-            cv2.accumulate(part, total)
+            u, v = self._uv[0] + step * du, self._uv[1] + step * dv
+            cv2.accumulate(cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=edge), total)
         return np.asarray(cv2.convertScaleAbs(total, alpha=1.0 / taps), dtype=np.uint8)
 
     def _way(self, depth: F32, T_middle_begin: F64, T_middle_end: F64) -> F32:

@@ -44,7 +44,7 @@ def true_inertia(scene: Scene, motion: Motion, ride: Ride) -> tuple[F64, F64, F6
     """Return times (N,), angular velocity (N, 3), specific force (N, 3) and rotation (N, 3, 3) of an ideal sensor."""
     spec, dt = scene.imu, 1.0 / scene.imu.rate_hz
     count = int(np.floor(scene.duration_s / dt + 1e-6)) + 1
-    time = (np.arange(count + 2 * _AROUND) - _AROUND) * dt
+    time: F64 = np.arange(-_AROUND, count + _AROUND, dtype=np.float64) * dt
     poses = motion.poses(time)
     # The path is made of straight steps of 0.1 m: what is faster than the vehicle's body follows is smoothed away.
     poses = np.asarray(gaussian_filter1d(poses, spec.smooth_s / dt, axis=0, mode="nearest"))
@@ -52,7 +52,7 @@ def true_inertia(scene: Scene, motion: Motion, ride: Ride) -> tuple[F64, F64, F6
     R = base[:, :3, :3]
     place = base[:, :3, 3] + R @ np.array(spec.place_m)
     accelerated = np.gradient(np.gradient(place, dt, axis=0), dt, axis=0)
-    force = np.einsum("nji,nj->ni", R, accelerated + [0.0, 0.0, GRAVITY])
+    force = np.einsum("nji,nj->ni", R, accelerated + np.array([0.0, 0.0, GRAVITY]))
     step = np.swapaxes(R[:-2], 1, 2) @ R[2:]
     axis = np.stack([step[:, 2, 1] - step[:, 1, 2], step[:, 0, 2] - step[:, 2, 0], step[:, 1, 0] - step[:, 0, 1]], -1)
     rate = np.zeros_like(force)

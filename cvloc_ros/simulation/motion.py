@@ -35,8 +35,9 @@ class Motion(Protocol):
 class Recording:
     """A recorded motion: times (N,) s from 0, positions (N, 2) m, yaw (N,) rad, and what the body does.
 
-    `sway` (N, 2) is roll and pitch against the road, rad; zero where the file has no attitude. The yaw is the vehicle's:
-    where the file has attitude the constant angle between sensor and travel is taken off, else it is the course.
+    `sway` (N, 2) is roll and pitch against the road, rad; zero where the file has no attitude. The yaw is the
+    vehicle's: where the file has attitude the constant angle between sensor and travel is taken off, else it is the
+    course.
     """
 
     time_s: F64

@@ -69,7 +69,7 @@ def place_recording(
     part = recording.part(fine.start_s, duration_s)
     share = float((_sample(road.astype(np.float32), grid, fine.pose.apply(_points(part))) > 0.5).mean())
     if share < least:
-        msg = f"motion: at best {share:.0%} of it lie on what looks like road; choose another --place or a shorter drive"
+        msg = f"motion: at best {share:.0%} of it lies on road, {least:.0%} is asked for; choose another --place"
         raise ConfigError(msg)
     return Replayed(part, fine.pose, on_road=share)
 
@@ -110,7 +110,8 @@ def _correlate(part: Recording, start_s: float, liked: F32, grid: Grid) -> list[
             continue
         drawn = np.zeros(size, np.float32)
         np.add.at(drawn, (high - 1 - pixels[:, 1], pixels[:, 0]), 1.0 / len(pixels))
-        score = fft.irfft2(ground * np.conj(fft.rfft2(drawn)), size)[margin : margin + free[0], margin : margin + free[1]]
+        score = fft.irfft2(ground * np.conj(fft.rfft2(drawn)), size)
+        score = score[margin : margin + free[0], margin : margin + free[1]]
         row, column = np.unravel_index(int(score.argmax()), score.shape)
         west = grid.west_m + (column + margin) * cell - low[0]
         south = grid.north_m - (row + margin + high) * cell - low[1]

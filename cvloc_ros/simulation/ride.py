@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cvloc_ros.simulation.gl.terrain import Terrain
 from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.simulation.world import World
 from cvloc_ros.types import F64, Pose2
@@ -15,10 +16,8 @@ class Ride:
     """Places of base in the world, pitch and roll included; the same for cameras, inertial sensors and truth."""
 
     def __init__(self, world: World) -> None:
-        from cvloc_ros.simulation.gl.build import terrain_of
-
         scene: Scene = world.scene
-        self.terrain = terrain_of(scene)
+        self.terrain = _terrain(scene)
         self._recorded = world.replayed
         self._size = np.radians(scene.sway_deg)
         self._phase = scene.rng("springs").uniform(0, 2 * np.pi, 4)
@@ -52,6 +51,14 @@ class Ride:
         at = None if time_s is None else np.array([time_s])
         one: F64 = self.transforms(np.array([[pose.x_m, pose.y_m, pose.yaw_rad]]), at)[0]
         return one
+
+
+def _terrain(scene: Scene) -> Terrain:
+    if scene.renderer == "flat":
+        return Terrain.flat()
+    from cvloc_ros.simulation.gl.build import terrain_of
+
+    return terrain_of(scene)
 
 
 def _tilts(sway: F64) -> F64:

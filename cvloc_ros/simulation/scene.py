@@ -120,6 +120,7 @@ class Delays:
     image_s: float = 0.05
     fix_s: float = 0.12
     odom_s: float = 0.005
+    imu_s: float = 0.002
     truth_s: float = 0.001
     stamp_jitter_s: float = 0.0
     """Standard deviation of the error of image stamps."""
@@ -175,6 +176,8 @@ class Scene:
     map_error_length_m: float = 150.0
     """How far the registration error reaches before it is another one; a large value makes it one constant."""
     map_pixel_m: float = 0.1
+    map_age: float = 0.4
+    """How much was repaired and repainted since the map was flown, 0..1."""
     lean: tuple[float, float] = (0.0, 0.0)
     """Displacement in the map, east and north, per metre of height."""
 
@@ -206,11 +209,13 @@ class Scene:
             f"imagery = {self.imagery}: needs renderer gl": not self.imagery or self.renderer == "gl",
             f"terrain_m = {self.terrain_m}: must be 0 to 30, and 0 without renderer gl": 0 <= self.terrain_m
             <= (30 if self.renderer == "gl" else 0),
-            f"sway_deg {self.sway_deg}: 0 to 5": 0 <= self.sway_deg <= 5,
+            f"sway_deg = {self.sway_deg}: must be 0 to 5, and 0 without renderer gl": 0 <= self.sway_deg
+            <= (5 if self.renderer == "gl" else 0),
             f"map_error_m = {self.map_error_m}: must be 0 to 20": 0 <= self.map_error_m <= 20,
             f"map_error_length_m = {self.map_error_length_m}: must be 30 or more, and 8 times map_error_m": (
                 self.map_error_length_m >= max(30.0, 8 * self.map_error_m)
             ),
+            f"map_age = {self.map_age}: must be 0 to 1": 0 <= self.map_age <= 1,
             f"map_pixel_m = {self.map_pixel_m}: must be 0.05 to 1": 0.05 <= self.map_pixel_m <= 1,
             f"motion_mode = {self.motion_mode}: speed or path": self.motion_mode in ("speed", "path"),
             "motion_mode = path: needs motion and imagery": self.motion_mode == "speed"

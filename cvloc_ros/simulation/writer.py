@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,45 +17,34 @@ import yaml
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from cvloc_ros.errors import CvlocError
+from cvloc_ros.errors import ConfigError, CvlocError
 from cvloc_ros.geo import se3
 from cvloc_ros.geo.projection import Projection
-from cvloc_ros.imaging.models import Equirectangular
-from cvloc_ros.simulation import sensors
 from cvloc_ros.simulation.bag_messages import MessageFactory, qos
-from cvloc_ros.simulation.camera import model, mounting
-from cvloc_ros.simulation.drive import Trajectory, make_trajectory
+from cvloc_ros.simulation.drive import motion_of
+from cvloc_ros.simulation.events import Event, make_events, stamp, truth_times
 from cvloc_ros.simulation.map_writer import write_mbtiles
-from cvloc_ros.simulation.scene import CameraSpec, Scene
-from cvloc_ros.simulation.view import DriveCamera, ground_views, map_image
+from cvloc_ros.simulation.motion import Motion
+from cvloc_ros.simulation.registration import registration_error
+from cvloc_ros.simulation.ride import Ride
+from cvloc_ros.simulation.scene import Scene
+from cvloc_ros.simulation.view import ground_views, map_image
+from cvloc_ros.simulation.world import World
 from cvloc_ros.simulation.worlds import make_world
-from cvloc_ros.types import F64, Pose2
+from cvloc_ros.types import F64
 
 BAG, MAP, TRUTH, SCENE, CONFIG = "bag", "map.mbtiles", "truth.tum", "scene.yaml", "cvloc.yaml"
+PAIRS, REGISTRATION = "correspondences", "registration.csv"
 _PART = "scene.yaml.part"
-IMAGE_OFFSET_S = 0.113
-"""The first image comes between two odometry messages, as on a vehicle."""
 
 Progress = Callable[[int, str], AbstractContextManager[Any]]
 """Makes a progress bar of a length with a title; its `update(1)` is called for each step."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """A message: log time, topic, and what makes its bytes when it is written."""
-
-    log_ns: int
-    topic: str
-    make: Callable[[], bytes]
-
-
-def frame_of(camera: CameraSpec) -> str:
-    """Return the optical frame of a camera."""
-    return f"camera_{camera.name}_optical_frame"
-
-
-def write_drive(scene: Scene, out: Path, progress: Progress) -> None:
+def write_drive(scene: Scene, out: Path, progress: Progress, correspondences: int = 0) -> None:
     """Make the world of a scene and write everything into `out`, which must not hold another drive.
+
+    With `correspondences` that many pixels of each image are written with their places in the map (renderer gl).
 
     The scene file is written last: where it is, the drive is complete.
 
@@ -64,6 +52,9 @@ def write_drive(scene: Scene, out: Path, progress: Progress) -> None:
         CvlocError: the folder cannot be written, or the disk is full.
     """
     cv2.setNumThreads(1)
+    if correspondences and scene.renderer != "gl":
+        msg = f"correspondences = {correspondences}: they need the renderer gl; the flat one knows no depth"
+        raise ConfigError(msg)
     if scene.renderer == "gl":
         from cvloc_ros.simulation.gl.context import open_context
 
@@ -81,12 +72,16 @@ def write_drive(scene: Scene, out: Path, progress: Progress) -> None:
             write_mbtiles(out / MAP, scene, projection, grid, image, source)
             bar.update(1)
             cameras = ground_views(world)
-            trajectory = make_trajectory(scene, world.layout)
+            motion, ride = motion_of(world), Ride(world)
             bar.update(1)
-        _write_bag(scene, out / BAG, _events(scene, projection, trajectory, cameras), progress)
-        _write_truth(out / TRUTH, scene, trajectory)
+        _write_bag(scene, out / BAG, make_events(scene, projection, motion, ride, cameras), progress)
+        _write_truth(out, scene, world, motion, ride)
         for camera in cameras:
             cv2.imwrite(str(out / f"mask_{camera.spec.name}.png"), camera.mask.astype(np.uint8) * 255)
+        if correspondences:
+            from cvloc_ros.simulation.gl.pairs import write_pairs
+
+            write_pairs(world, out / PAIRS, correspondences, progress)
         (out / CONFIG).write_text(yaml.safe_dump(node_parameters(scene, out), sort_keys=False), encoding="utf-8")
         (out / _PART).write_text(scene.to_yaml(), encoding="utf-8")
         (out / _PART).rename(out / SCENE)
@@ -119,7 +114,8 @@ def node_parameters(scene: Scene, out: Path) -> dict[str, Any]:
         "geo": {"datum": [*scene.datum, 0.0], "projection": scene.projection},
         "camera_names": [camera.name for camera in scene.cameras],
         "cameras": cameras,
-        "inputs": {"fix_topic": "/fix", "odom_topic": "/odom"},
+        "inputs": {"fix_topic": "/fix", "odom_topic": "/odom"}
+        | ({"heading_topic": "/heading"} if scene.heading.rate_hz else {}),
         "tiles": {"source": str((out / MAP).resolve())},
     }
     return {"/**": {"ros__parameters": parameters}}
@@ -132,122 +128,14 @@ def _clear(out: Path) -> None:
         msg = f"{out}: holds {BAG} or {MAP} that no simulation wrote; choose another --out"
         raise CvlocError(msg)
     (out / _PART).touch()
-    for name in (SCENE, MAP, TRUTH, CONFIG):
+    for name in (SCENE, MAP, TRUTH, REGISTRATION, CONFIG):
         (out / name).unlink(missing_ok=True)
-    if (out / BAG).is_dir():
-        shutil.rmtree(out / BAG)
+    for name in (BAG, PAIRS):
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
 
 
-def image_times(scene: Scene) -> F64:
-    """Return the stamps (N,) of the images in seconds since the start."""
-    return np.arange(IMAGE_OFFSET_S, scene.duration_s, 1.0 / scene.image_rate_hz)
-
-
-def stamp(scene: Scene, time_s: float) -> int:
-    """Turn seconds since the start into a stamp in nanoseconds, whole microseconds."""
-    return scene.start_s * 10**9 + round(time_s * 1e6) * 1000
-
-
-def _events(
-    scene: Scene, projection: Projection, trajectory: Trajectory, cameras: Sequence[DriveCamera]
-) -> list[_Event]:
-    factory = MessageFactory()
-    events = [
-        *_static_events(scene, factory),
-        *_odom_events(scene, trajectory, factory),
-        *_fix_events(scene, projection, trajectory, factory),
-        *_truth_events(scene, trajectory, factory),
-    ]
-    for camera in cameras:
-        events += _camera_events(scene, trajectory, factory, camera)
-    return sorted(events, key=lambda event: event.log_ns)
-
-
-def _static_events(scene: Scene, factory: MessageFactory) -> Iterator[_Event]:
-    start = stamp(scene, 0.0)
-    edges = {("base_link", frame_of(camera)): mounting(camera) for camera in scene.cameras}
-    edges[("base_link", "gnss")] = se3.from_translation(scene.gnss.antenna_m)
-    yield _Event(start - 2_000_000, "/tf_static", lambda: factory.transforms(start, edges))
-    yield _Event(start - 1_000_000, "/cvloc/datum", lambda: factory.fix(start, *scene.datum, 0.0, 0.0))
-
-
-def _odom_events(scene: Scene, trajectory: Trajectory, factory: MessageFactory) -> Iterator[_Event]:
-    track = sensors.drive_odometry(scene, trajectory)
-    travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(track.poses[:, :2], axis=0), axis=1))])
-    fate = sensors.deliver(scene, "odom", len(track.time_s))
-    for index, (time_s, pose, speed, rate, way) in enumerate(zip(
-        track.time_s, track.poses, track.speed_mps.tolist(), track.yaw_rate_radps.tolist(), travelled.tolist(),
-        strict=True,
-    )):  # fmt: skip
-        if not fate.arrives[index]:
-            continue
-        at = stamp(scene, float(time_s))
-        log = at + round((scene.delays.odom_s + float(fate.late_s[index])) * 1e9)
-        edge = {("odom", "base_link"): se3.from_pose2(Pose2(*pose.tolist()))}
-        odometry = factory.odometry(at, pose, speed, rate, way)
-        yield _Event(log, "/odom", lambda data=odometry: data)  # type: ignore[misc]
-        yield _Event(log + 100_000, "/tf", lambda at=at, edge=edge: factory.transforms(at, edge))  # type: ignore[misc]
-
-
-def _fix_events(
-    scene: Scene, projection: Projection, trajectory: Trajectory, factory: MessageFactory
-) -> Iterator[_Event]:
-    track = sensors.drive_gnss(scene, trajectory)
-    latitude, longitude = projection.to_geodetic(track.positions)
-    fate = sensors.deliver(scene, "fix", len(track.time_s))
-    late = (scene.delays.fix_s + track.latency_s + fate.late_s).tolist()
-    for index, (time_s, lat, lon) in enumerate(
-        zip(track.time_s.tolist(), latitude.tolist(), longitude.tolist(), strict=True)
-    ):
-        if fate.arrives[index]:
-            at = stamp(scene, time_s)
-            data = factory.fix(at, lat, lon, scene.altitude_m, float(track.variance_m2[index]))
-            yield _Event(at + round(late[index] * 1e9), "/fix", lambda data=data: data)  # type: ignore[misc]
-
-
-def truth_times(scene: Scene) -> F64:
-    """Return the stamps (N,) of the truth in seconds since the start: odometry and images."""
-    odom = np.arange(0.0, scene.duration_s + 1e-9, 1.0 / scene.odom.rate_hz)
-    return np.union1d(odom, image_times(scene))
-
-
-def _truth_events(scene: Scene, trajectory: Trajectory, factory: MessageFactory) -> Iterator[_Event]:
-    times = truth_times(scene)
-    for time_s, pose in zip(times.tolist(), trajectory.poses(times), strict=True):
-        at = stamp(scene, time_s)
-        data = factory.truth(at, pose)
-        log = at + round(scene.delays.truth_s * 1e9)
-        yield _Event(log, "/ground_truth/pose", lambda data=data: data)  # type: ignore[misc]
-
-
-def _camera_events(
-    scene: Scene, trajectory: Trajectory, factory: MessageFactory, camera: DriveCamera
-) -> Iterator[_Event]:
-    name, frame, lens = camera.spec.name, frame_of(camera.spec), model(camera.spec)
-
-    def render(frame_number: int, at: int, time_s: float) -> bytes:
-        image = camera.render(trajectory.pose(time_s), frame_number)
-        options = [cv2.IMWRITE_JPEG_QUALITY, scene.jpeg_quality]
-        jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1]
-        return factory.image(at, frame, jpeg.tobytes())
-
-    times = image_times(scene).tolist()
-    fate = sensors.deliver(scene, f"camera {name}", len(times))
-    for number, time_s in enumerate(times):
-        if not fate.arrives[number]:
-            continue
-        at = stamp(scene, time_s + float(fate.stamp_error_s[number]))
-        taken = stamp(scene, time_s) + round((scene.delays.image_s + float(fate.late_s[number])) * 1e9)
-        log = max(taken, at) + 1_500_000 * scene.cameras.index(camera.spec)
-        if not isinstance(lens, Equirectangular):
-            info = factory.camera_info(at, frame, lens)
-            yield _Event(log - 200_000, f"/camera/{name}/camera_info", lambda info=info: info)  # type: ignore[misc]
-        yield _Event(
-            log, f"/camera/{name}/image/compressed", lambda n=number, at=at, t=time_s: render(n, at, t)  # type: ignore[misc]
-        )
-
-
-def _write_bag(scene: Scene, path: Path, events: list[_Event], progress: Progress) -> None:
+def _write_bag(scene: Scene, path: Path, events: list[Event], progress: Progress) -> None:
     plugin = StoragePlugin.MCAP if scene.storage == "mcap" else StoragePlugin.SQLITE3
     types = {
         "/tf_static": ("tf2_msgs/msg/TFMessage", qos(1, latched=True)),
@@ -257,6 +145,10 @@ def _write_bag(scene: Scene, path: Path, events: list[_Event], progress: Progres
         "/fix": ("sensor_msgs/msg/NavSatFix", qos(10)),
         "/ground_truth/pose": ("geometry_msgs/msg/PoseWithCovarianceStamped", qos(50)),
     }
+    if scene.imu.rate_hz:
+        types["/imu"] = ("sensor_msgs/msg/Imu", qos(200))
+    if scene.heading.rate_hz:
+        types["/heading"] = ("sensor_msgs/msg/Imu", qos(20))
     for camera in scene.cameras:
         if camera.lens != "panorama":
             types[f"/camera/{camera.name}/camera_info"] = ("sensor_msgs/msg/CameraInfo", qos(5))
@@ -274,14 +166,35 @@ def _write_bag(scene: Scene, path: Path, events: list[_Event], progress: Progres
                 bar.update(1)
 
 
-def _write_truth(path: Path, scene: Scene, trajectory: Trajectory) -> None:
+def _write_truth(out: Path, scene: Scene, world: World, motion: Motion, ride: Ride) -> None:
     times = truth_times(scene)
+    poses = motion.poses(times)
     lines = ["# simulated by cvloc_ros: time x y z qx qy qz qw of base_link in map"]
+    if world.replayed is not None:
+        share = f"{world.replayed.on_road:.0%} of it on what looks like road"
+        lines.append(f"# recorded motion {Path(scene.motion).name}, moved to another place, {share}")
     if scene.map_error_m:
-        east, north = scene.rng("registration of the map").normal(0.0, 1.0, 2) * scene.map_error_m
-        lines.append(f"# registration error of the map: it lies {east:.4f} m east and {north:.4f} m north of the truth")
-    for time_s, (x, y, yaw) in zip(times.tolist(), trajectory.poses(times).tolist(), strict=True):
+        error = registration_error(scene, poses[:, :2])
+        east, north = error.mean(axis=0).tolist()
+        lines.append(
+            f"# the map is off the truth by a field of {scene.map_error_m:g} m and {scene.map_error_length_m:g} m "
+            f"length: along this drive {east:.3f} m east and {north:.3f} m north in the mean, "
+            f"at most {np.linalg.norm(error, axis=1).max():.3f} m; see {REGISTRATION}"
+        )
+        _write_registration(out / REGISTRATION, times, poses, error)
+    for time_s, place in zip(times.tolist(), ride.transforms(poses, times), strict=True):
         at = stamp(scene, time_s)
-        z, w = np.sin(yaw / 2), np.cos(yaw / 2)
-        lines.append(f"{at // 10**9}.{at % 10**9:09d} {x:.6f} {y:.6f} 0 0 0 {z:.9f} {w:.9f}")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        numbers = " ".join(f"{value:.6f}" for value in place[:3, 3])
+        turn = " ".join(f"{value:.9f}" for value in se3.quaternion(place))
+        lines.append(f"{at // 10**9}.{at % 10**9:09d} {numbers} {turn}")
+    (out / TRUTH).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_registration(path: Path, times: F64, poses: F64, error: F64) -> None:
+    """Write how far the map lies off at the true places of the drive, once a second."""
+    told = "# simulated: what stands at x, y is shown in the map at x + east, y + north"
+    rows = [told, "time_s,x_m,y_m,east_m,north_m"]
+    for index in np.searchsorted(times, np.arange(0.0, times[-1])):
+        values = (times[index], *poses[index, :2], *error[index])
+        rows.append(",".join(f"{value:.4f}" for value in values))
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")

@@ -24,7 +24,7 @@ from cvloc_ros.simulation.town import make_layout
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTS = {
-    "/tf_static": 1, "/cvloc/datum": 1, "/tf": 61, "/odom": 61, "/fix": 3, "/ground_truth/pose": 76,
+    "/tf_static": 1, "/cvloc/datum": 1, "/tf": 61, "/odom": 61, "/fix": 3, "/ground_truth/pose": 76, "/imu": 301,
     "/camera/front/camera_info": 15, "/camera/front/image/compressed": 15,
     "/camera/rear/camera_info": 15, "/camera/rear/image/compressed": 15,
 }  # fmt: skip

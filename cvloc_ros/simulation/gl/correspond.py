@@ -63,6 +63,7 @@ class Heights:
         shown = corners * grid.resolution_m * [1.0, -1.0] + [grid.west_m, grid.north_m]
         self._grid: Grid = covering(grid, true_places(scene, shown)) if scene.map_error_m else replace(grid)
         self._height = renderer.heights(self._grid, scene.lean)
+        self.terrain: Terrain = renderer.stage.terrain
 
     def seen(self, leaned: F64, height: F64) -> U8:
         """Say of points that appear at places (N, 2) and have heights (N,) what is `Seen` (N,) there."""
@@ -79,29 +80,29 @@ class Heights:
         return np.where(np.abs(here - height) <= _SAME_M, Seen.VISIBLE, other).astype(np.uint8)
 
 
-def correspondences(
-    scene: Scene, terrain: Terrain, patch: AerialPatch, heights: Heights, camera: CameraModel, T_world_camera: F64,
-    depth: F32, clear: Mask, count: int, rng: np.random.Generator,
-) -> PixelPairs:  # fmt: skip
-    """Draw up to `count` pixels of a view whose points lie in the patch, and say where.
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """A view with its truth: model, place (4, 4) of the optical frame in the world, distance (H, W) along the rays.
 
-    Args:
-        scene: lean and registration error of the map.
-        terrain: what is ground.
-        patch: the aerial image.
-        heights: what it shows.
-        camera: model of the view.
-        T_world_camera: (4, 4) true place of the optical frame.
-        depth: (H, W) distance along the rays, metres.
-        clear: (H, W) pixels that may be drawn.
-        count: most of them.
-        rng: draws.
+    Only pixels of `clear` (H, W) show what lies along their rays.
     """
-    good = np.flatnonzero((clear & (depth < _REACH_M)).ravel())
+
+    camera: CameraModel
+    T_world_camera: F64
+    depth: F32
+    clear: Mask
+
+
+def correspondences(
+    scene: Scene, patch: AerialPatch, heights: Heights, view: Measured, count: int, rng: np.random.Generator
+) -> PixelPairs:
+    """Draw up to `count` pixels of a view whose points lie in the patch, and say where."""
+    depth = view.depth
+    good = np.flatnonzero((view.clear & (depth < _REACH_M)).ravel())
     chosen = np.sort(rng.choice(good, min(4 * count, len(good)), replace=False))
     uv = np.stack([chosen % depth.shape[1], chosen // depth.shape[1]], axis=-1).astype(np.float64)
     far = depth.ravel()[chosen].astype(np.float64)
-    points = se3.apply(T_world_camera, camera.unproject(uv) * far[:, None])
+    points = se3.apply(view.T_world_camera, view.camera.unproject(uv) * far[:, None])
     leaned = points[:, :2] + points[:, 2:] * np.array(scene.lean)
     aerial = patch.px_from_map(leaned + registration_error(scene, leaned))
     rows, columns = patch.rgb.shape[:2]
@@ -110,6 +111,6 @@ def correspondences(
     if len(kept) > count:
         kept = np.sort(rng.choice(kept, count, replace=False))
     points, leaned = points[kept], leaned[kept]
-    on_ground = np.abs(points[:, 2] - terrain.height(points[:, :2])) < _GROUND_M
+    on_ground = np.abs(points[:, 2] - heights.terrain.height(points[:, :2])) < _GROUND_M
     seen = heights.seen(leaned, points[:, 2])
     return PixelPairs(uv[kept], aerial[kept], points, far[kept], np.asarray(on_ground), seen)

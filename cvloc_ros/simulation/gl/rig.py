@@ -10,6 +10,7 @@ from cvloc_ros.geo import se3
 from cvloc_ros.simulation.blur import MotionBlur
 from cvloc_ros.simulation.camera import model, mounting
 from cvloc_ros.simulation.gl.build import terrain_of
+from cvloc_ros.simulation.gl.correspond import Measured
 from cvloc_ros.simulation.gl.effects import Effects
 from cvloc_ros.simulation.gl.mesh import Mesh
 from cvloc_ros.simulation.gl.renderer import Renderer
@@ -98,6 +99,10 @@ class RenderedCamera:
         """Transform (4, 4) from the optical frame to the world."""
         there: F64 = self._rig.T_world_base(pose, frame, later_s) @ self.T_base_camera
         return there
+
+    def measured(self, pose: Pose2, frame: int, depth: F32) -> Measured:
+        """Put what `depth` gave together with where the camera was."""
+        return Measured(self.model, self.T_world_camera(pose, frame), depth, self.clear)
 
     def _blurred(self, image: U8, pose: Pose2, frame: int, ends: tuple[Pose2, Pose2]) -> U8:
         if self._blur is None:

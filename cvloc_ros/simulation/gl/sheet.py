@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from cvloc_ros.errors import CvlocError
-from cvloc_ros.simulation.drive import make_trajectory
+from cvloc_ros.simulation.drive import motion_of
 from cvloc_ros.simulation.gl.stream import Pair, PairMaker
 from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.simulation.worlds import make_world
@@ -32,9 +32,9 @@ def write_sheet(scene: Scene, path: Path) -> None:
     world = make_world(scene)
     maker = PairMaker(world, patch_m=_PATCH_M, patch_px=2 * _ROW_PX)
     try:
-        trajectory = make_trajectory(scene, world.layout)
+        motion = motion_of(world)
         times = np.linspace(0.06, 0.92, 2 * _ROWS) * scene.duration_s
-        rows = [_row(maker.at(trajectory.pose(float(t)), index)) for index, t in enumerate(times)]
+        rows = [_row(maker.at(motion.pose(float(t)), index)) for index, t in enumerate(times)]
     finally:
         maker.close()
     left, right = np.vstack(rows[::2]), np.vstack(rows[1::2])

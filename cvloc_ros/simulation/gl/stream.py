@@ -123,17 +123,14 @@ class PairMaker:
         heights = Heights(self._scene, self._map, Grid(float(west), float(north), metres, side, side))
         rng = np.random.default_rng([self._scene.seed, number, 1])
         return tuple(
-            correspondences(
-                self._scene, self.rig.ride.terrain, patch, heights, camera.model, camera.T_world_camera(pose, number),
-                depth, camera.clear, self._pixels, rng,
-            )
+            correspondences(self._scene, patch, heights, camera.measured(pose, number, depth), self._pixels, rng)
             for camera, depth in zip(self.rig.cameras, depths, strict=True)
-        )  # fmt: skip
+        )
 
 
 def _as_measured(camera: RenderedCamera, ray_m: F32) -> F32:
     """Depth (H, W) as `GroundView` has it: along the axis for pinhole images, along the ray for others; sky is 0."""
-    along: F32 = np.where(np.isfinite(ray_m), ray_m, np.float32(0.0))
+    along: F64 = np.where(np.isfinite(ray_m), ray_m, 0.0).astype(np.float64)
     if isinstance(camera.model, Pinhole):
         u, v = np.meshgrid(np.arange(camera.spec.width), np.arange(camera.spec.height))
         along = along * camera.model.unproject(np.stack([u, v], axis=-1).astype(np.float64))[..., 2]
