@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from cvloc_ros.errors import CvlocError
+from cvloc_ros.estimation import calibration
 from cvloc_ros.evaluation.replayed import Replayed
-from cvloc_ros.evaluation.run import Options, replay_bag
+from cvloc_ros.evaluation.run import Options, Watch, replay_bag
 from cvloc_ros.evaluation.suite.cache import Cache, Finished, default_root, drive_key
 from cvloc_ros.evaluation.suite.plan import Job, resolve
 from cvloc_ros.evaluation.suite.record import FORMAT, RunRecord
 from cvloc_ros.evaluation.suite.sources import code_digest, content_digest, text_digest
-from cvloc_ros.matching.registry import MATCHERS
+from cvloc_ros.matching.registry import MATCHERS, weights_file
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ def task_of(job: Job, cache: Path | None, *, report: bool) -> Task:
             parts.append(content_digest(job.recorded.truth))
         parts.append(str(job.recorded.truth is None))
     parts.append(repr(_by_content(tree)) + repr(_by_content(cameras)))
+    parts.append(repr(calibration.find(config, weights_file(config.matcher))))
     return Task(job, text_digest(*parts)[:32], code, cache, report)
 
 
@@ -105,12 +107,22 @@ def _matcher(job: Job) -> str:
 
 
 def _run(task: Task) -> Finished:
+    replayed = replay_job(task.job, task.cache, report=task.report)
+    facts = {**task.job.facts, "memory_peak_mb": round(_peak_mb(), 1), "key": task.key}
+    return Finished(RunRecord.of(task.job.name, replayed, facts), _page(replayed) if task.report else None)
+
+
+def replay_job(job: Job, cache: Path | None, *, report: bool = False, watch: Watch | None = None) -> Replayed:
+    """Replay one drive of a suite, which is made where it is not there yet.
+
+    Raises:
+        CvlocError: as `replay_bag`, or the drive cannot be made.
+    """
     import cv2
 
     cv2.setNumThreads(1)
-    job = task.job
     if job.scene is not None:
-        folder = Cache(task.cache or default_root()).drive(job.scene)
+        folder = Cache(cache or default_root()).drive(job.scene)
         bag, truth, topic = folder / "bag", "", ""
     else:
         assert job.recorded is not None  # noqa: S101 - one of the two, by `resolve`
@@ -121,12 +133,10 @@ def _run(task: Task) -> Finished:
     options = Options(
         bag=bag, out=Path(), truth=truth, truth_topic=topic, cameras=cameras, gnss_outages=job.outages,
         initial_yaw_deg=job.yaw_deg if given else None, initial_yaw_sigma_deg=job.yaw_sigma_deg or 5.0,
-        initial_yaw_of_truth=given and job.yaw_of_truth, report=task.report,
+        initial_yaw_of_truth=given and job.yaw_of_truth, report=report,
     )  # fmt: skip
-    _reset_peak()
-    replayed = replay_bag(config, options)
-    facts = {**job.facts, "memory_peak_mb": round(_peak_mb(), 1), "key": task.key}
-    return Finished(RunRecord.of(job.name, replayed, facts), _page(replayed) if task.report else None)
+    _reset_peak()  # what rendering the drive took is not the matcher's
+    return replay_bag(config, options, watch=watch)
 
 
 def _page(replayed: Replayed) -> bytes:
