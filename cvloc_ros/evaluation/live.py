@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cvloc_ros.evaluation import outputs, run, truth
 from cvloc_ros.evaluation.attempts import Attempt
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.feed import Feed
+from cvloc_ros.evaluation.fusion.preview import preview
 from cvloc_ros.evaluation.gallery import Exhibit, Gallery, jpeg
 from cvloc_ros.evaluation.mosaic import PatchMosaic
 from cvloc_ros.evaluation.replayed import Replayed
@@ -51,14 +53,19 @@ def evaluate_live(config: Config, drive: Path, recording: Path, out: Path) -> Re
             gnss = attempts_module.gnss_track(feed.fixes, session, exact)
             judged = attempts_module.judge(kept, exact, gnss, mosaic)
             numbers = metrics_module.evaluate(judged, images, wiring.config.estimation.max_latency_s)
+            numbers["integrity"] = metrics_module.integrity(judged, wiring.config.estimation.integrity_risk)
             numbers["notes"] = [*bag.notes, *answers.notes, *wiring.notes]
             numbers["run"] = _run(kept)
             options = run.Options(bag=drive, out=out, report=True)
             conditions = {**run.describe(bag, session, exact, kept, options), "played": "over DDS to the live node"}
             numbers["conditions"] = conditions
+            # The node's latency counts from the image stamp.
+            arrived = [replace(attempt, log_time_ns=attempt.stamp_ns) for attempt in kept]
+            fusion = preview(arrived, feed, exact, wiring.config)
+            numbers["fusion"] = {key: value for key, value in fusion.items() if key != "series"}
         finally:
             session.close()
-    replayed = Replayed(wiring.config, judged, numbers, conditions, exact, gnss, mosaic, gallery)
+    replayed = Replayed(wiring.config, judged, numbers, conditions, exact, gnss, mosaic, gallery, fusion)
     _write(out, replayed)
     return replayed
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cvloc_ros.estimation.integrity import protection_level
 from cvloc_ros.evaluation.attempts import Judged
 from cvloc_ros.types import F64, NOT_ATTEMPTED, Pose2, PoseEstimate
 
@@ -31,6 +32,8 @@ DEFINITIONS = {
     "yaw_error_deg": "absolute, wrapped",
     "gnss_position_error_m": "GNSS alone, interpolated at the stamps of attempts with truth, without antenna offset",
     "latency_ms": "wall clock of one attempt, and of its stages; attempts only",
+    "integrity": "protection levels of published poses (docs/ros.md); failures: error above the level, n with truth; "
+    "an honest level has at most risk times n of them",
     "late": "attempts slower than estimation.max_latency_s: a live node would have withheld them",
     "n": "sample size",
 }
@@ -68,6 +71,19 @@ def evaluate(judged: Sequence[Judged], images: int, max_latency_s: float = math.
         "late": sum(j.attempt.wall_s > max_latency_s for j in tried),
         "latency_ms": latencies(tried),
         "definitions": DEFINITIONS,
+    }
+
+
+def integrity(judged: Sequence[Judged], risk: float) -> dict[str, Any]:
+    """Return how large the protection levels of published poses are, and how often the error exceeds them."""
+    published = [(j, j.attempt.estimate) for j in judged if j.attempt.estimate is not None]
+    levels = [(j, estimate, protection_level(estimate, j.attempt.window, risk)) for j, estimate in published]
+    known = [(pose_error(estimate.pose, j.truth), level) for j, estimate, level in levels if j.truth is not None]
+    return {
+        "risk": risk,
+        "protection_level_m": statistics(level for *_, level in levels if math.isfinite(level)),
+        "failures": sum(math.hypot(error[0], error[1]) > level for error, level in known),
+        "n": len(known),
     }
 
 

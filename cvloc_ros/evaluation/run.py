@@ -28,7 +28,7 @@ from cvloc_ros.evaluation.feed import Feed, InitialYaw
 from cvloc_ros.evaluation.fusion.preview import preview
 from cvloc_ros.evaluation.gallery import Gallery
 from cvloc_ros.evaluation.map_notes import is_simulated, map_notes
-from cvloc_ros.evaluation.metrics import evaluate
+from cvloc_ros.evaluation.metrics import evaluate, integrity
 from cvloc_ros.evaluation.mosaic import PatchMosaic
 from cvloc_ros.evaluation.replay import Outcome, Part, play
 from cvloc_ros.evaluation.replayed import Replayed
@@ -165,6 +165,7 @@ def _replay(
     gnss = attempts_module.gnss_track(feed.fixes, session, truth)
     judged = attempts_module.judge(kept, truth, gnss, mosaic)
     metrics = evaluate(judged, images, session.config.estimation.max_latency_s)
+    metrics["integrity"] = integrity(judged, session.config.estimation.integrity_risk)
     metrics["inputs_refused"] = {f"{topic}: {why}": n for (topic, why), n in sorted(feed.refused.items())}
     metrics["notes"] = [*bag.notes, *wiring.notes]
     span_s = (kept[-1].stamp_ns - kept[0].stamp_ns) * 1e-9

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cvloc_ros.evaluation.attempts import Attempt, Judged
-from cvloc_ros.evaluation.metrics import along_across, evaluate, nees, statistics
+from cvloc_ros.evaluation.metrics import along_across, evaluate, integrity, nees, statistics
 from cvloc_ros.types import Pose2, PoseEstimate, Status, TileState
 
 
@@ -55,6 +55,17 @@ def test_attempts_outside_the_map_do_not_count_but_wrong_poses_there_do() -> Non
     assert found["false_accepts_3m_count"] == 1
     assert found["false_accepts_3m"] == 1.0
     assert found["position_error_m"]["max"] == pytest.approx(5.0)
+
+
+def test_errors_above_the_protection_level_are_integrity_failures() -> None:
+    """Sigma 0.5 m; another place holds 0.09 of the probability, so that 0.11 are left of a risk of 0.2."""
+    drive = [judged(error=(0.0, left, 0.0)) for left in (0.2, 1.2, -1.0)]
+    found = integrity([*drive, judged(error=(9.0, 0.0, 0.0), truth=False), judged(Status.AMBIGUOUS)], risk=0.2)
+    left_over = (0.2 - 1 / 11) / (1 - 1 / 11)
+    assert found["protection_level_m"]["median"] == pytest.approx(0.5 * math.sqrt(-2 * math.log(left_over)), abs=1e-5)
+    assert (found["failures"], found["n"], found["protection_level_m"]["n"]) == (1, 3, 4)
+    unbounded = integrity(drive, risk=0.01)
+    assert (unbounded["failures"], unbounded["protection_level_m"]["n"]) == (0, 0), "no window, no bound"
 
 
 def test_what_was_not_tried_is_no_attempt() -> None:

@@ -124,6 +124,7 @@ def test_outputs_hold_what_was_published(make_bag: MakeBag, session: type, tmp_p
     assert metrics["position_error_m"]["max"] == pytest.approx(0.1)
     assert metrics["gnss_position_error_m"]["median"] == pytest.approx(3.0, abs=0.02)
     assert metrics["nees_mean"] == pytest.approx(0.25)
+    assert (metrics["integrity"]["failures"], metrics["integrity"]["n"]) == (0, 6)
     with Bag.open(tmp_path / "out" / "bag") as bag:
         read = list(bag.messages())
     statuses = [m.message for m in read if m.topic == "/cvloc/status"]

@@ -82,6 +82,7 @@ def tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """Return (label, value, remark, tone) of the numbers on top."""
     ours, gnss, latency = metrics["position_error_m"], metrics["gnss_position_error_m"], metrics["latency_ms"]
     yaw, wrong, nees = metrics["yaw_error_deg"], metrics["false_accepts_3m_count"], metrics["nees_mean"]
+    level = metrics["integrity"]["protection_level_m"]
     known, inside = metrics["attempts_inside_with_truth"], metrics["attempts_inside"]
     published = f"of {metrics['attempts']} attempts, {metrics['image_sets']} image sets"
     within = f"of {known} inside with truth; 1 m alone {_percent(metrics['within_1m'])}"
@@ -99,9 +100,16 @@ def tiles(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
             f"mean; 3 is ideal{_caution(nees)}; n = {metrics['nees_n']}",
             "bad" if (nees or 0) > 10 else "",
         ),
+        ("Protection level", _value(level["median"], "m"), _kept(metrics["integrity"]),
+         "bad" if metrics["integrity"]["failures"] else ""),
         ("Latency", _value(latency["p50"], "ms", 0), f"median; p95 {_value(latency['p95'], 'ms', 0)}", ""),
     ]
     return [tile for tile in found if tile[1] != "–"]
+
+
+def _kept(integrity: Mapping[str, Any]) -> str:
+    exceeded = f"exceeded by {integrity['failures']} of {integrity['n']}" if integrity["n"] else "no truth"
+    return f"median; at a risk of {integrity['risk']:g}; {exceeded}"
 
 
 def _spread(values: Mapping[str, Any], unit: str) -> str:
