@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvloc_ros.errors import CvlocError
+from cvloc_ros.estimation.integrity import protection_level
 from cvloc_ros.evaluation.attempts import Judged
 from cvloc_ros.evaluation.metrics import pose_error
 from cvloc_ros.evaluation.replayed import Replayed
 from cvloc_ros.types import F64, Mask
 
-FORMAT = 1
+FORMAT = 2
 _UPPER = np.triu_indices(3)
 
 
@@ -58,6 +59,8 @@ class RunRecord:
     gnss_error: F64
     score: F64
     ambiguity: F64
+    protection_level_m: F64
+    """(N,) of published poses, at `estimation.integrity_risk` of the run (`facts`)."""
     wall_s: F64
     stages_s: Mapping[str, F64] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -77,9 +80,11 @@ class RunRecord:
         """Take what is kept from a replay; `facts` is added to the replay's own."""
         judged = replayed.judged
         stages = sorted({stage for j in judged for stage in j.attempt.timings_s})
+        risk = replayed.config.estimation.integrity_risk
         own = {
             "images": replayed.metrics["images"], "notes": replayed.metrics["notes"], "run": replayed.metrics["run"],
             "conditions": dict(replayed.conditions), "fusion": dict(replayed.fusion),
+            "integrity_risk": risk,
         }  # fmt: skip
         return cls(
             name=name,
@@ -95,6 +100,7 @@ class RunRecord:
             gnss_error=_rows(judged, 2, lambda j: j.gnss - j.truth.xy if j.gnss is not None and j.truth else None),
             score=_rows(judged, 1, lambda j: j.attempt.candidate and [j.attempt.candidate.score])[:, 0],
             ambiguity=_rows(judged, 1, lambda j: j.attempt.candidate and [j.attempt.candidate.ambiguity])[:, 0],
+            protection_level_m=_rows(judged, 1, lambda j: _protection_level(j, risk))[:, 0],
             wall_s=np.array([j.attempt.wall_s for j in judged], dtype=np.float64),
             stages_s={name: _rows(judged, 1, lambda j, n=name: _stage(j, n))[:, 0] for name in stages},  # type: ignore[misc]
             facts={**own, **facts},
@@ -142,7 +148,7 @@ class RunRecord:
 
 _COLUMNS = (
     "stamp_ns", "tried", "inside", "truth", "error", "covariance", "candidate_error", "prior_error", "gnss_error",
-    "score", "ambiguity", "wall_s",
+    "score", "ambiguity", "protection_level_m", "wall_s",
 )  # fmt: skip
 
 
@@ -168,6 +174,10 @@ def _error(j: Judged) -> F64 | None:
 
 def _covariance(j: Judged) -> F64 | None:
     return j.attempt.estimate.covariance[_UPPER] if j.attempt.estimate else None
+
+
+def _protection_level(j: Judged, risk: float) -> list[float] | None:
+    return [protection_level(j.attempt.estimate, j.attempt.window, risk)] if j.attempt.estimate else None
 
 
 def _candidate_error(j: Judged) -> F64 | None:

@@ -38,6 +38,9 @@ DEFINITIONS = {
     "a prior counts as infinitely far off in the median and is left out of the mean",
     "false_accepts_of_published": "poses more than 3 m off / published poses with truth, inside the map or not; "
     "false_accepts_3m_count is their number",
+    "protection_level_median_m": "bound on the horizontal error of published poses at estimation.integrity_risk",
+    "integrity_failures": "published poses whose error exceeds their protection level / published poses with truth; "
+    "at most the risk where the level is honest",
     "gnss": f"GNSS alone at the same {_WITH_TRUTH}, interpolated at the stamps, without antenna offset; "
     "gnss_availability is the share that has one; where there is none, its recalls count a miss",
     "gnss_false": "GNSS more than 3 m off / GNSS positions",
@@ -80,6 +83,7 @@ class Sample:
     published: Mask
     error: F64
     covariance: F64
+    protection_level_m: F64
     position: F64
     lateral: F64
     longitudinal: F64
@@ -109,6 +113,7 @@ class Sample:
             tried=tried, inside=inside, known=tried & inside & np.isfinite(truth).all(1),
             published=join(lambda r: r.published),
             error=error, covariance=join(lambda r: r.covariance),
+            protection_level_m=join(lambda r: r.protection_level_m),
             position=np.hypot(error[:, 0], error[:, 1]), lateral=np.abs(across), longitudinal=np.abs(along),
             yaw=np.abs(np.degrees(error[:, 2])),
             prior_position=np.hypot(prior[:, 0], prior[:, 1]), prior_yaw=np.abs(np.degrees(prior[:, 2])),
@@ -126,7 +131,7 @@ class Sample:
 _NONE, _NO = np.zeros((0, 3)), np.zeros(0, dtype=np.bool_)
 _NOTHING = RunRecord(
     RunName("", "", ""), np.zeros(0, dtype=np.int64), (), _NO, _NO, _NONE, _NONE, np.zeros((0, 3, 3)), _NONE, _NONE,
-    _NONE[:, :2], _NONE[:, 0], _NONE[:, 0], _NONE[:, 0],
+    _NONE[:, :2], _NONE[:, 0], _NONE[:, 0], _NONE[:, 0], _NONE[:, 0],
 )  # fmt: skip
 
 
@@ -168,6 +173,9 @@ def measures(sample: Sample) -> dict[str, Measure]:
     found["false_accepts_of_published"] = _share(sample.position > FALSE_M, np.isfinite(sample.position))
     for name, axes in (("nees", slice(0, 3)), ("nees_position", slice(0, 2)), ("nees_yaw", slice(2, 3))):
         found |= {f"{name}_mean": Measure(sample.nees(axes)), f"{name}_median": Measure(sample.nees(axes), MEDIAN)}
+    level = sample.protection_level_m
+    found["protection_level_median_m"] = Measure(level, MEDIAN)
+    found["integrity_failures"] = _share(sample.position > level, np.isfinite(sample.position) & ~np.isnan(level))
     return found | _gnss(sample)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cvloc_ros.config import Config
 from cvloc_ros.evaluation.attempts import Attempt, Judged
 from cvloc_ros.evaluation.suite.record import RunName, RunRecord
 from cvloc_ros.types import Pose2, PoseEstimate, Status, TileState
@@ -55,7 +56,7 @@ def _by_hand(
         error=error, covariance=covariance, candidate_error=error,
         prior_error=errors("prior", np.ones(n, bool), None),
         gnss_error=gnss.reshape(n, 2),
-        score=np.ones(n), ambiguity=np.zeros(n), wall_s=seconds,
+        score=np.ones(n), ambiguity=np.zeros(n), protection_level_m=np.where(ok, 2.0, np.nan), wall_s=seconds,
         stages_s={"match": seconds / 2, "total": seconds},
         facts={"images": 2 * n, **facts},
     )  # fmt: skip
@@ -94,6 +95,7 @@ def _made_up(
         prior_error=np.column_stack([gnss, np.radians(rng.normal(0.0, 3.0, n))]),
         gnss_error=gnss,
         score=rng.random(n), ambiguity=rng.random(n), wall_s=seconds,
+        protection_level_m=np.where(ok, 4.0 * said * sigma[:, 0], np.nan),
         stages_s={stage: seconds * part for stage, part in
                   (("views", 0.1), ("prior", 0.02), ("patch", 0.13), ("match", 0.6), ("solve", 0.15), ("total", 1.0))},
         facts={"images": 2 * n, "memory_peak_mb": 812.5, "conditions": {**simulated, "attribution": "© nobody"},
@@ -122,6 +124,7 @@ class JudgedDrive:
     """As much of a replay as a record is made of."""
 
     judged: list[Judged]
+    config: Config = field(default_factory=Config)
     metrics: dict[str, Any] = field(default_factory=lambda: {"images": 5, "notes": [], "run": {}})
     conditions: dict[str, str] = field(default_factory=dict)
     fusion: dict[str, Any] = field(default_factory=dict)

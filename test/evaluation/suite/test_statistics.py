@@ -111,12 +111,19 @@ def test_without_truth_nothing_is_claimed_of_errors(by_hand: Maker) -> None:
     found = values(by_hand([{"truth": False}, {"truth": False, "status": "ambiguous"}]))
     assert found["availability"] == 0.5
     without = {key for key, value in found.items() if value is None}
-    assert without == set(found) - {"availability"}
+    assert without == set(found) - {"availability", "protection_level_median_m"}
 
 
 def test_no_image_set_at_all(by_hand: Maker) -> None:
     assert set(values(by_hand([])).values()) == {None}
     assert set(values().values()) == {None}
+
+
+def test_errors_above_the_protection_level_are_integrity_failures(by_hand: Maker) -> None:
+    """The level of these poses is 2 m; what was refused, or has no truth, does not count."""
+    off = [{"off": (metres, 0.0, 0.0)} for metres in (0.5, 1.9, 2.1, 1.0)]
+    found = values(by_hand([*off, {"status": "ambiguous", "off": (9.0, 0.0, 0.0)}, {"truth": False}]))
+    assert (found["integrity_failures"], found["protection_level_median_m"]) == (0.25, 2.0)
 
 
 def test_drives_are_pooled_by_attempt(by_hand: Maker) -> None:
@@ -141,3 +148,4 @@ def test_same_numbers_as_the_report_of_a_replay(judged_drive: Any) -> None:
     assert found["nees_median"] == pytest.approx(single["nees_median"])
     assert int(np.sum(sample.position > 3.0)) == single["false_accepts_3m_count"] == 1
     assert int(sample.known.sum()) == single["attempts_inside_with_truth"]
+    assert found["protection_level_median_m"] is None, "another place is 0.1 as likely, and there is no window"
