@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cvloc_ros.errors import ModelError
 from cvloc_ros.matching import weights
-from cvloc_ros.matching.layers import dinov2
+from cvloc_ros.matching.layers import dinov2, dinov3
 
 _DINO = "https://dl.fbaipublicfiles.com/dinov2"
 _HUB = "https://huggingface.co"
@@ -43,10 +43,20 @@ def _dino(size: str, suffix: str = "") -> Source:
     )  # fmt: skip
 
 
+def _dino3(size: str) -> Source:
+    return Source(
+        f"DINOv3 {size}", "matcher.*.backbone_weights", "folder: config.json, model.safetensors",
+        f"{_HUB}/facebook/dinov3-{size}-pretrain-lvd1689m",
+        "DINOv3 License (not an open-source one; it has to be accepted at the address before the files are given out)",
+        f"use as it is, backbone dinov3_{size}; needs transformers",
+    )  # fmt: skip
+
+
 _HUB_SIZE = {"vits14": "small", "vitb14": "base", "vitl14": "large"}
 _AUTHORS = "not stated apart from the code ({code}); ask the authors before other use than research"
 SOURCES = (
     *(_dino(size, suffix) for suffix in ("", "_reg") for size in _HUB_SIZE),
+    *(_dino3(name.removeprefix("dinov3_")) for name in dinov3.CHANNELS),
     Source(
         "FG² (seven checkpoints: VIGOR, KITTI)", "matcher.fg2.weights", "model.pt (242,332,222 bytes, 331 keys)",
         "https://drive.google.com/drive/folders/1WUViQcX9m0PE9FePbWklisBS88sHOyMK",
@@ -174,6 +184,16 @@ def _dinov2(tensors: Mapping[str, Tensor], file: Path) -> str:
     return f"DINOv2 {name}: backbone {name}"
 
 
+def _dinov3(folder: Path) -> str:
+    width = int(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("hidden_size", 0))
+    names = {channels: name for name, channels in dinov3.CHANNELS.items()}
+    if width not in names:
+        msg = f"{folder} is a DINOv3 of width {width}; {', '.join(map(str, names))} channels are known here"
+        raise ModelError(msg)
+    dinov3.load(names[width], folder)
+    return f"DINOv3: backbone {names[width]}"
+
+
 def _in_folder(folder: Path) -> Found:
     """Recognise a folder in the layout of `transformers` by its description, and check it by loading."""
     try:
@@ -188,6 +208,8 @@ def _in_folder(folder: Path) -> Found:
 
         network = DepthAnything(folder, torch.device("cpu"))
         model = f"Depth Anything V2, {'metric' if network.metric else 'relative'}: source depth_anything"
+    elif kind == "dinov3_vit":
+        model = _dinov3(folder)
     else:
         model = _recognise(tensors, file)
     numbers = sum(value.numel() for value in tensors.values())

@@ -1,6 +1,6 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where tokens come from: a frozen DINOv2, or a small convolutional network that is trained with the matcher."""
+"""Where tokens come from: a frozen DINOv2 or DINOv3, or a small convolutional network trained with the matcher."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cvloc_ros.matching.layers import dinov2
+from cvloc_ros.matching.layers import dinov2, dinov3
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -29,20 +29,22 @@ class FrozenBackbone(Backbone):
     Its weights are kept out of `state_dict` and `parameters` of the matcher.
     """
 
-    def __init__(self, network: dinov2.DinoV2, *, normalise: bool = False, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, network: dinov2.DinoV2 | dinov3.DinoV3, *, normalise: bool = False, dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
         self.channels, self.patch = network.channels, network.patch
         self.normalise = normalise
         self._held = [network.eval().requires_grad_(requires_grad=False).to(dtype)]  # a list hides it from nn.Module
 
     @property
-    def network(self) -> dinov2.DinoV2:
+    def network(self) -> dinov2.DinoV2 | dinov3.DinoV3:
         """The network itself."""
         return self._held[0]
 
     def forward(self, image: Tensor) -> Tensor:
         """Compute tokens without a gradient."""
-        parameter = self.network.cls_token
+        parameter = next(self.network.parameters())
         if parameter.device != image.device:
             self.network.to(image.device)
         if self.normalise:
@@ -81,14 +83,23 @@ class ConvBackbone(Backbone):
 
 
 def create(name: str, path: Path | str, device: torch.device, *, normalise: bool = False) -> Backbone:
-    """Make the backbone of this name on a device: `conv`, or a DINOv2 with the weights at `path`.
+    """Make the backbone of this name on a device: `conv`, or a DINOv2 or DINOv3 with the weights at `path`.
+
+    `normalise` holds for DINOv2, which the published matchers feed without; DINOv3 always gets what it was trained on.
 
     Raises:
         ModelError: the name is unknown, or the weights cannot be used.
     """
     if name == "conv":
         return ConvBackbone().to(device)
+    if name in dinov3.CHANNELS:
+        return FrozenBackbone(dinov3.load(name, path).to(device), normalise=True, dtype=fast_dtype(device))
     return FrozenBackbone(dinov2.load(name, path).to(device), normalise=normalise, dtype=fast_dtype(device))
+
+
+def patch_px(name: str) -> int:
+    """Side of the patches of the backbone of this name."""
+    return 8 if name == "conv" else dinov3.PATCH if name in dinov3.CHANNELS else dinov2.DinoV2.patch
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

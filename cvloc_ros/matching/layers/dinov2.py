@@ -198,7 +198,7 @@ def create(name: str) -> DinoV2:
     size, _, suffix = name.partition("_")
     if size not in SIZES or suffix not in ("", "reg"):
         known = ", ".join([*SIZES, *(f"{size}_reg" for size in SIZES)])
-        msg = f"DINOv2 {name!r} is unknown; there are {known}"
+        msg = f"backbone {name!r} is unknown; there are {known} of DINOv2, dinov3_vits16, _vitb16, _vitl16, and conv"
         raise ModelError(msg)
     return DinoV2(SIZES[size], registers=4 if suffix else 0)
 
