@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cvloc_ros.simulation.looks import CONDITIONS, DRIVE_LOOK, LookSpec
-from cvloc_ros.simulation.scene import Scene
+from cvloc_ros.simulation.scene import Scene, demanding
 
 
 class NotApplicable(Exception):  # noqa: N818 - an expected situation, told as a reason
@@ -140,6 +140,8 @@ _TABLE = (
          Annotated[int, Field(ge=64, le=4096)], _scene(_image)),
     Axis("speed_mps", "m/s", "speed on a free road",
          Annotated[float, Field(ge=1, le=40)], _scene(lambda s, v: replace(s, speed_mps=float(v)))),
+    Axis("sensors", "", "fair; hard: outages, jumps, drops, jitter, late messages, wrong covariances",
+         Literal["fair", "hard"], _scene(lambda s, v: demanding(s) if v == "hard" else s)),
     Axis("gnss_m", "m", "GNSS error: standard deviation of the Gauss-Markov part on each axis, as it is reported",
          Annotated[float, Field(ge=0.1, le=50)], _scene(_gnss)),
     Axis("yaw_deg", "deg", "standard deviation of the yaw that is given at the start; unknown: none is given",

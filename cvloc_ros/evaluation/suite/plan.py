@@ -20,7 +20,7 @@ from cvloc_ros.evaluation.suite.record import RunName
 from cvloc_ros.evaluation.suite.spec import Condition, Recorded, Simulated, Suite, axis_values
 from cvloc_ros.matching.registry import MATCHERS
 from cvloc_ros.simulation.rigs import rig
-from cvloc_ros.simulation.scene import Scene, demanding
+from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.simulation.styles import STYLES
 from cvloc_ros.simulation.writer import node_parameters
 
@@ -120,14 +120,16 @@ def _conditions(suite: Suite) -> Iterator[tuple[str, Condition, Tree]]:
 
 
 def _told(settings: Simulated | Recorded, changes: Condition) -> Tree:
-    return {**axis_values(settings), **axis_values(changes)}
+    """Return the axes that are set, in the order in which they are."""
+    values = {**axis_values(settings), **axis_values(changes)}
+    return {name: values[name] for name in AXES if name in values}
 
 
 def _job(suite: Suite, name: RunName, drive: Simulated | Recorded, changes: Condition, last: Tree) -> Job:
     try:
         scene = scene_of(drive) if isinstance(drive, Simulated) else None
         setup = Setup(scene)
-        for axis, value in {**axis_values(drive), **axis_values(changes)}.items():
+        for axis, value in _told(drive, changes).items():
             setup = AXES[axis].set(setup, value)
         recorded = drive if isinstance(drive, Recorded) else None
         matcher = _anchored(suite.matchers[name.matcher], suite.path.parent)
@@ -177,8 +179,7 @@ def scene_of(drive: Simulated) -> Scene:
         world: dict[str, Any] = {"style": drive.world, "size_m": style.size_m, "resolution_m": style.resolution_m}
         scene = replace(scene, speed_mps=style.speed_mps, datum=drive.place or scene.datum, **world)
     own = {key: getattr(drive, key) for key in ("size_m", "resolution_m") if getattr(drive, key) is not None}
-    scene = replace(scene, **own)
-    return demanding(scene) if drive.sensors == "hard" else scene
+    return replace(scene, **own)
 
 
 def resolve(job: Job, folder: Path) -> tuple[configuration.Config, Tree]:

@@ -75,11 +75,16 @@ def run_plan(
             results.kept += 1
     bar = tqdm(total=len(waiting), unit="run", desc="runs", disable=None if progress and waiting else True)
     with closing(bar), closing(_answers(waiting, crew, bar)) as answers:
-        for task, answer in answers:
-            results.add(task.job.name, answer)
-            bar.update()
-            if isinstance(answer, Finished):
-                _keep(cache, task, answer, results)
+        try:
+            for task, answer in answers:
+                results.add(task.job.name, answer)
+                bar.update()
+                if isinstance(answer, Finished):
+                    _keep(cache, task, answer, results)
+        except KeyboardInterrupt:
+            done, asked = len(results.records), len(plan.jobs)
+            logger.warning("%d of %d runs are kept; call again to go on from there", done, asked)
+            raise
     return results
 
 
@@ -110,6 +115,7 @@ def _cluster_answers(tasks: Sequence[Task], crew: Crew, bar: Any) -> Answers:
         msg = f"several workers need dask.distributed, which is not there ({err.name}): pip install cvloc_ros[fleet]"
         raise ConfigError(msg) from err
     pool: Any = distributed  # its classes carry no types
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it tells of its workers comes with the failures
     with ExitStack() as stack:
         if crew.scheduler:
             client = stack.enter_context(_client(pool.Client, crew.scheduler))

@@ -88,7 +88,6 @@ class Simulated(_Varied):  # type: ignore[misc]
     seconds: Annotated[float, Field(ge=1, le=3600)] = 25.0
     rig: Annotated[str, BeforeValidator(_rig)] = "demo"
     renderer: Literal["flat", "gl"] = "gl"
-    sensors: Literal["fair", "hard"] = "fair"
     image_hz: Annotated[float, Field(ge=0.1, le=30)] = 2.5
     place: tuple[float, float] | None = None
     """Latitude and longitude of the middle of the world, degrees."""
@@ -178,9 +177,7 @@ def load(path: Path) -> Suite:
         except ValidationError as err:
             faults += [_explain(fault, kind, f"{section}.{name}") for fault in err.errors()]
     faults += _sweep_faults(tree.get("sweeps"))
-    head: Tree = {**tree, "drives": models["drives"]} | (
-        {"conditions": models["conditions"]} if "conditions" in tree else {}
-    )
+    head = {**tree, **{section: found for section, found in models.items() if section in tree}}
     try:
         suite = Suite.model_validate({**head, "path": path.resolve()})
     except ValidationError as err:
