@@ -154,7 +154,7 @@ function drawLatency() {
     marker: { symbol: "line-ns", size: 18, line: { color: ink("ink"), width: 2.5 } }, hovertemplate: "p95 %{x:.0f} ms<extra></extra>",
   });
   document.getElementById("latency").style.height = `${150 + 46 * groups.length}px`;
-  Plotly.react("latency", traces, base({ barmode: "stack", legend: inOrder, xaxis: { title: { text: "ms" }, rangemode: "tozero" }, yaxis: { type: "category" } }), settings);
+  Plotly.react("latency", traces, base({ barmode: "stack", bargap: groups.length > 1 ? 0.3 : 0.55, legend: inOrder, xaxis: { title: { text: "ms" }, rangemode: "tozero" }, yaxis: { type: "category" } }), settings);
 }
 
 const inOrder = { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" };
@@ -175,8 +175,11 @@ function drawStatuses() {
     x: groups.map((group) => 100 * (group.statuses[name] || 0) / group.image_sets),
     customdata: groups.map((group) => group.statuses[name] || 0), marker: { color: shade(name) },
     hovertemplate: `${name}: %{customdata} (%{x:.1f} %)<extra></extra>`,
-  })), base({ barmode: "stack", legend: inOrder, xaxis: { title: { text: "% of image sets" }, range: [0, 100] }, yaxis: { type: "category" } }), settings);
+  })), base({ barmode: "stack", bargap: groups.length > 1 ? 0.3 : 0.55, legend: inOrder, xaxis: { title: { text: "% of image sets" }, range: [0, 100] }, yaxis: { type: "category" } }), settings);
 }
+
+const readable = (axis, unit) => (unit && axis.endsWith(`_${unit}`) ? axis.slice(0, -unit.length - 1) : axis).replaceAll("_", " ");
+const most = (traces) => Math.max(5, ...traces.flatMap((trace) => trace.y.map((y, i) => 1.08 * (y + trace.error_y.array[i]))));
 
 function drawSweeps() {
   Object.entries(data.sweeps).forEach(([axis, sweep], number) => {
@@ -200,10 +203,10 @@ function drawSweeps() {
         name: "GNSS alone", x: at(gnss), y: gnss.map((point) => point.gnss_error_median_m.value), mode: "lines+markers",
         line: { color: ink("gnss"), dash: "dash", width: 2 }, marker: { size: 6 }, hovertemplate: "%{x}: %{y:.3g} m<extra>GNSS alone</extra>",
       });
-      const title = text(axis).replaceAll("_", " ") + (sweep.unit ? ` (${sweep.unit})` : "");
+      const title = text(readable(axis, sweep.unit)) + (sweep.unit ? ` (${sweep.unit})` : "");
       Plotly.react(`sweep-${number}-${name}`, traces, base({
         xaxis: { title: { text: title }, type: numeric ? "linear" : "category" },
-        yaxis: scale === 1 ? { rangemode: "tozero" } : { range: name === "share" ? [0, 103] : undefined, rangemode: "tozero" },
+        yaxis: name === "error" ? logarithmic : { range: name === "share" ? [0, 103] : [0, most(traces)] },
         margin: { l: 40, r: 10, t: 8, b: 40 },
       }), settings);
     }

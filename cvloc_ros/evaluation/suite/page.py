@@ -110,6 +110,7 @@ def _card(group: Tree, colour: int) -> str:
          "bad" if group["false_accepts_3m_count"] else ""),
         ("yaw, median", value(of["yaw_error_median_deg"]) + " °", ""),
         ("NEES (3)", value(of["nees_mean"]), "bad" if (of["nees_mean"]["value"] or 0.0) > WRONG_NEES else ""),
+        ("integrity failures", share(of["integrity_failures"]), ""),
         ("p50, p95", f"{decimal(latency['p50'], 0)}, {decimal(latency['p95'], 0)} ms", ""),
         ("memory", tables.NONE if memory is None else f"{memory:.0f} MB", ""),
     ]  # fmt: skip
@@ -135,9 +136,9 @@ def _sweep(summary: Tree, axis: str, number: int) -> str:
     places = "".join(
         f'<div><h3>{title}</h3><div id="sweep-{number}-{name}" class="chart"></div></div>' for title, name in charts
     )
-    table = html(tables.sweep(summary, axis))
+    table, name = html(tables.sweep(summary, axis)), escape(tables.readable(summary, axis))
     return (
-        f'<section class="card wide"><h2>Over {escape(axis.replace("_", " "))}</h2><div class="three">{places}</div>'
+        f'<section class="card wide"><h2>Over {name}</h2><div class="three">{places}</div>'
         f'<details><summary>Numbers</summary><div class="scroll">{table}</div></details></section>'
     )
 

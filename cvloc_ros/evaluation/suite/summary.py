@@ -215,7 +215,7 @@ def _compare(samples: Sequence[Sample], names: tuple[str, str], drawn: F64 | Non
 
 
 def _sweeps(groups: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return, per axis, its unit and one curve per matcher; numeric values in order, others as they came."""
+    """Return, per axis, its unit and one curve per matcher."""
     found: dict[str, dict[str, Any]] = {}
     for group in groups:
         axis = found.setdefault(group["sweep"]["axis"], {"unit": group["sweep"].get("unit", ""), "curves": {}})
@@ -225,9 +225,14 @@ def _sweeps(groups: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         axis["curves"].setdefault(group["matcher"], []).append(point)
     for axis in found.values():
         for curve in axis["curves"].values():
-            if all(isinstance(point["value"], (int, float)) for point in curve):
-                curve.sort(key=lambda point: point["value"])
+            curve.sort(key=lambda point: _place(point["value"]))
     return found
+
+
+def _place(swept: Any) -> tuple[bool, float]:
+    """Numbers in order, then what is no number ("unknown") as it came."""
+    known = isinstance(swept, (int, float)) and not isinstance(swept, bool)
+    return not known, float(swept) if known else 0.0
 
 
 def _facts(records: Sequence[RunRecord]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def markdown(summary: Tree) -> str:
     ]  # fmt: skip
     titled = [
         ("Covariance", nees(summary)), ("Differences between matchers", differences(summary)),
-        *((f"Over {axis}", sweep(summary, axis)) for axis in summary["sweeps"]),
+        *((f"Over {readable(summary, axis)}", sweep(summary, axis)) for axis in summary["sweeps"]),
         ("Preview of a filter", fusion(summary)), ("Failed runs", failed(summary)),
         ("Left out", left_out(summary)),
     ]  # fmt: skip
@@ -63,8 +63,9 @@ def notices(summary: Tree) -> list[tuple[str, str]]:
     least = summary["intervals"]["least_drives"]
     few = [group for group in summary["groups"] if group["drives"] < least]
     if few:
-        text = f"{len(few)} of {len(summary['groups'])} results rest on fewer than {least} drives: no interval is given"
-        found.append(("Few drives", f"{text}, and another drive may look different."))
+        which = "All" if len(few) == len(summary["groups"]) else f"{len(few)} of {len(summary['groups'])}"
+        text = f"{which} results rest on fewer than {least} drives: no interval is given, and other drives may differ."
+        found.append(("Few drives", text))
     if summary["failed_runs"]:
         runs = "run" if len(summary["failed_runs"]) == 1 else "runs"
         text = f"{len(summary['failed_runs'])} {runs} ended with an error; nothing of them is in the other numbers."
@@ -79,7 +80,7 @@ def conditions(summary: Tree) -> str:
     days = " to ".join(dict.fromkeys((first[:10], last[:10])))
     return (
         f"{summary['drives']} {'simulated ' if summary['simulated'] == 'all' else ''}drives, {summary['runs']} runs, "
-        f"{attempts} attempts, {summary['driven_s'] / 60:.0f} minutes of driving in all runs; {days}; "
+        f"{attempts} attempts, {summary['driven_s'] / 60:.1f} min of driving in all runs; {days}; "
         f"{'; '.join(summary['hardware']) or 'unknown hardware'}; cvloc_ros {summary['version']}."
     )
 
@@ -100,10 +101,10 @@ def _sentence(group: Tree) -> str:
     text = f"{where}: a pose in {percent(of['availability']['value'])} of {group['attempts_inside']} attempts"
     if of["position_error_median_m"]["value"] is None:
         return text + "."
-    text += f", half of them within {decimal(of['position_error_median_m']['value'])} m"
+    text += f", half of the poses within {decimal(of['position_error_median_m']['value'])} m"
     gnss = of["gnss_error_median_m"]["value"]
     text += "" if gnss is None else f" (GNSS alone {decimal(gnss)} m)"
-    return f"{text}; {percent(of['false_accepts_of_published']['value'])} of the poses are more than 3 m off."
+    return f"{text}; {percent(of['false_accepts_of_published']['value'])} of them are more than 3 m off."
 
 
 RESULTS = ("matcher", "condition", "drives", "attempts", "availability", "median m", "95 % m", "median °", "within 1 m",
@@ -152,7 +153,8 @@ def _gnss_rows(groups: Sequence[Tree]) -> list[tuple[str, ...]]:
 def nees(summary: Tree) -> Table:
     """Return how honest the covariances are, per matcher and condition."""
     head = ("matcher", "condition", "n", "NEES of 3", "95 % if honest and independent", "over drives", "median",
-            "x, y of 2", "yaw of 1", "in 1 σ (39 %)", "2 σ (86 %)", "3 σ (99 %)")  # fmt: skip
+            "x, y of 2", "yaw of 1", "in 1 σ (39 %)", "2 σ (86 %)", "3 σ (99 %)", "protection level m",
+            "errors above it")  # fmt: skip
     rows = []
     for group in summary["groups"]:
         pose, position, yaw = (group["nees"][part] for part in ("pose", "position", "yaw"))
@@ -161,6 +163,8 @@ def nees(summary: Tree) -> Table:
                 group["matcher"], group["condition"], str(pose["n"]), decimal(pose["mean"]), _range(pose["chi2_95"]),
                 _range(pose["drives_95"]), decimal(pose["median"]), decimal(position["mean"]), decimal(yaw["mean"]),
                 *(percent(row["value"]) for row in group["coverage"]),
+                decimal(group["measures"]["protection_level_median_m"]["value"]),
+                percent(group["measures"]["integrity_failures"]["value"]),
             ))  # fmt: skip
     return Table(head, tuple(rows), names=2)
 
@@ -198,8 +202,8 @@ def _difference(found: Tree, scale: float) -> str:
 def sweep(summary: Tree, axis: str) -> Table:
     """Return the curves of one axis as rows."""
     unit = summary["sweeps"][axis]["unit"]
-    head = (f"{axis}{f' ({unit})' if unit else ''}", "matcher", "drives", "availability", "median m", "within 3 m",
-            "false accepts", "GNSS alone, median m")  # fmt: skip
+    title = readable(summary, axis) + (f" ({unit})" if unit else "")
+    head = (title, "matcher", "drives", "availability", "median m", "within 3 m", "false accepts", "GNSS alone m")
     rows = [
         (_text(point["value"]), matcher, str(point["drives"]), share(point["availability"]),
          value(point["position_error_median_m"]), share(point["recall_position_3m"]),
@@ -207,6 +211,11 @@ def sweep(summary: Tree, axis: str) -> Table:
         for matcher, curve in summary["sweeps"][axis]["curves"].items() for point in curve
     ]  # fmt: skip
     return Table(head, tuple(rows), names=2)
+
+
+def readable(summary: Tree, axis: str) -> str:
+    """Return the name of an axis for people, without its unit."""
+    return axis.removesuffix(f"_{summary['sweeps'][axis]['unit']}").replace("_", " ")
 
 
 def fusion(summary: Tree) -> Table:

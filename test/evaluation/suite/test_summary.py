@@ -21,7 +21,7 @@ Maker = Callable[..., RunRecord]
 
 def test_groups_keep_the_order_of_conditions_and_count_what_is_in_them(by_hand: Maker) -> None:
     records = [
-        by_hand([{"off": (0.5, 0, 0)}, {"status": "ambiguous"}, {"status": "standstill", "tried": False}], "b", "night"),
+        by_hand([{"off": (0.5, 0, 0)}, {"status": "error"}, {"status": "standstill", "tried": False}], "b", "night"),
         by_hand([{"off": (4.0, 0.0, 0.0), "inside": False}], "a", "night", memory_peak_mb=800.0),
         by_hand([{}], "a", "day", memory_peak_mb=None),
     ]
@@ -30,7 +30,7 @@ def test_groups_keep_the_order_of_conditions_and_count_what_is_in_them(by_hand: 
     assert (night["drives"], night["runs"], night["images"], night["image_sets"]) == (2, 2, 8, 4)
     assert (night["attempts"], night["attempts_inside"], night["published"], night["published_inside"]) == (3, 2, 2, 1)
     assert night["false_accepts_3m_count"] == 1
-    assert night["statuses"] == {"ok": 2, "ambiguous": 1, "standstill": 1}
+    assert night["statuses"] == {"ok": 2, "error": 1, "standstill": 1}
     assert (night["memory_peak_mb"], day["memory_peak_mb"]) == (800.0, None)
     assert [drive["drive"] for drive in night["per_drive"]] == ["a", "b"]
     assert night["per_drive"][1]["measures"]["availability"] == 0.5
@@ -80,8 +80,8 @@ def test_sweeps_become_curves_and_leave_the_main_table(by_hand: Maker) -> None:
     assert axis["unit"] == "°"
     assert [(p["value"], p["position_error_median_m"]["value"]) for p in axis["curves"]["x"]] == [(1, 1.0), (5, 2.0)]
     assert axis["curves"]["y"][0]["false_accepts_of_published"]["value"] == 1.0
-    mixed = summarize([point("unknown", "x", 1.0), point(5, "x", 1.0)])["sweeps"]["yaw prior"]["curves"]["x"]
-    assert [p["value"] for p in mixed] == ["unknown", 5]
+    mixed = summarize([point(v, "x", 1.0) for v in ("unknown", 20, 5)])["sweeps"]["yaw prior"]["curves"]["x"]
+    assert [p["value"] for p in mixed] == [5, 20, "unknown"]
 
 
 def test_better_matcher_is_named_and_equal_ones_are_not(made_up: Maker, rng: np.random.Generator) -> None:
