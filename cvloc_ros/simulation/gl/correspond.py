@@ -29,7 +29,7 @@ class Seen(enum.IntEnum):
     OCCLUDED = 1
     """Something higher: a roof, a crown, the wall that the point is on, a building that leans over it."""
     ABSENT = 2
-    """Something lower: the thing was not there when the map was flown, such as a vehicle."""
+    """Something lower: the thing was not there when the map was flown, such as a vehicle, or is too thin."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
