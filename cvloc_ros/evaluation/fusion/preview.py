@@ -75,7 +75,7 @@ def preview(
     ]
     return {
         "note": NOTE,
-        "gnss_missing_for": "localizer and filter" if outages else "filter only; the localizer had it",
+        "gnss_missing_for": "localizer and the filter" if outages else "filter only; the localizer had it",
         "start": f"{STARTS[drive.start.source]}, {drive.seconds(drive.start.arrival_ns):.1f} s after the start",
         "history_s": drive.history_s,
         "gate_sigma": GATE_SIGMA,

@@ -138,7 +138,7 @@ function drawFusion() {
   document.getElementById("fusion").style.height = `${150 + 190 * scenarios.length}px`;
   const layout = base({ xaxis: { title: { text: "seconds since the start" }, anchor: `y${scenarios.length > 1 ? scenarios.length : ""}` }, yaxis: axes.yaxis, hovermode: "closest", shapes, annotations });
   for (const [key, axis] of Object.entries(axes)) layout[key] = { ...layout.yaxis, ...axis };
-  layout.legend = { ...layout.legend, y: 1.06 };
+  layout.legend = { ...layout.legend, y: 1 + 36 / (60 + 190 * scenarios.length) };
   Plotly.react("fusion", traces, layout, settings);
 }
 

@@ -48,7 +48,7 @@ def test_preview_stands_in_metrics_and_report(make_bag: MakeBag, session: type, 
 def test_outages_of_the_replay_are_those_of_the_preview(make_bag: MakeBag, session: type) -> None:
     result = replayed(make_bag, session, 60, gnss_outages=((2.0, 2.5), (5.0, 0.5)))
     fusion = result.fusion
-    assert "localizer and filter" in fusion["gnss_missing_for"] and not fusion["left_out"]
+    assert "localizer and the filter" in fusion["gnss_missing_for"] and not fusion["left_out"]
     (case,) = fusion["scenarios"]
     assert case["outages_s"] == [[2.0, 2.5], [5.0, 0.5]]
     assert case["tracks"]["odometry + GNSS"]["fused"]["gnss"] == 1  # at 1 s; those of 0 s, 2 to 4 s and 5 s are not
