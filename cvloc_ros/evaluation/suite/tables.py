@@ -152,8 +152,8 @@ def _gnss_rows(groups: Sequence[Tree]) -> list[tuple[str, ...]]:
 
 def nees(summary: Tree) -> Table:
     """Return how honest the covariances are, per matcher and condition."""
-    head = ("matcher", "condition", "n", "NEES of 3", "95 % if honest and independent", "over drives", "median",
-            "x, y of 2", "yaw of 1", "in 1 σ (39 %)", "2 σ (86 %)", "3 σ (99 %)", "protection level m",
+    head = ("matcher", "condition", "n", "NEES (3)", "95 % if honest and independent", "95 % over drives",
+            "median (2.4)", "x, y (2)", "yaw (1)", "in 1 σ (39%)", "in 2 σ (86%)", "in 3 σ (99%)", "protection level m",
             "errors above it")  # fmt: skip
     rows = []
     for group in summary["groups"]:
