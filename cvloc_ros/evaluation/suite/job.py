@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cvloc_ros.config import Config
 from cvloc_ros.errors import CvlocError
 from cvloc_ros.estimation import calibration
 from cvloc_ros.evaluation.replayed import Replayed
@@ -30,11 +31,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker is handed: the run, where it may keep drives (None: its own cache), and the code that is meant."""
+    """What a worker is handed: the run, its key, and where drives are kept (None: in the worker's own cache)."""
 
     job: Job
     key: str
     code: str
+    """Digest of source and calibration: a worker that has others refuses."""
     cache: Path | None = None
     report: bool = False
 
@@ -54,8 +56,7 @@ def task_of(job: Job, cache: Path | None, *, report: bool) -> Task:
     """
     config, cameras = resolve(job, Path("drive"))
     tree = config.model_dump()
-    name = config.matcher.name
-    code = _code(name)
+    code = _code(config)
     parts = [str(FORMAT), code, repr((job.yaw_sigma_deg, job.yaw_deg, job.yaw_of_truth, job.outages))]
     if job.scene is not None:
         tree["tiles"]["source"] = ""  # a file of the drive, as are the masks
@@ -67,14 +68,14 @@ def task_of(job: Job, cache: Path | None, *, report: bool) -> Task:
             parts.append(content_digest(job.recorded.truth))
         parts.append(str(job.recorded.truth is None))
     parts.append(repr(_by_content(tree)) + repr(_by_content(cameras)))
-    parts.append(repr(calibration.find(config, weights_file(config.matcher))))
     return Task(job, text_digest(*parts)[:32], code, cache, report)
 
 
-def _code(matcher: str) -> str:
-    """Digest of the code that takes part, the matcher's module included: it is imported by name."""
-    module = MATCHERS.get(matcher, "").partition(":")[0]
-    return code_digest("cvloc_ros.evaluation.run", "cvloc_ros.evaluation.suite.job", *filter(None, [module]))
+def _code(config: Config) -> str:
+    """Digest of what takes part beside the inputs: source, that of the matcher (imported by name), calibration."""
+    module = MATCHERS.get(config.matcher.name, "").partition(":")[0]
+    source = code_digest("cvloc_ros.evaluation.run", "cvloc_ros.evaluation.suite.job", *filter(None, [module]))
+    return text_digest(source, repr(calibration.find(config, weights_file(config.matcher))))
 
 
 def _by_content(value: Any) -> Any:
@@ -91,8 +92,8 @@ def _by_content(value: Any) -> Any:
 def run_task(task: Task) -> Finished | Failed:
     """Make the drive where it is not there yet, replay it, and return what is kept; whatever goes wrong is a reason."""
     try:
-        if task.code != _code(_matcher(task.job)):
-            return Failed("the worker has another version of cvloc_ros or its libraries than the one that asks")
+        if task.code != _code(resolve(task.job, Path("drive"))[0]):
+            return Failed("the worker has another version of cvloc_ros, of its libraries or of the calibration")
         return _run(task)
     except CvlocError as err:
         return Failed(str(err))
@@ -102,13 +103,9 @@ def run_task(task: Task) -> Finished | Failed:
         return Failed(f"{type(err).__name__}: {err} ({Path(place.filename).name}:{place.lineno})")
 
 
-def _matcher(job: Job) -> str:
-    return resolve(job, Path("drive"))[0].matcher.name
-
-
 def _run(task: Task) -> Finished:
     replayed = replay_job(task.job, task.cache, report=task.report)
-    facts = {**task.job.facts, "memory_peak_mb": round(_peak_mb(), 1), "key": task.key}
+    facts = {"memory_peak_mb": round(_peak_mb(), 1), "key": task.key}
     return Finished(RunRecord.of(task.job.name, replayed, facts), _page(replayed) if task.report else None)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tqdm import tqdm
 from cvloc_ros.errors import ConfigError, CvlocError
 from cvloc_ros.evaluation.suite.cache import Cache, Finished
 from cvloc_ros.evaluation.suite.job import Failed, Task, run_task, task_of
-from cvloc_ros.evaluation.suite.plan import Plan
+from cvloc_ros.evaluation.suite.plan import Job, Plan
 from cvloc_ros.evaluation.suite.record import RunName, RunRecord
 
 Answers = Generator[tuple[Task, Finished | Failed], None, None]
@@ -41,14 +41,15 @@ class Results:
     kept: int = 0
     notes: list[str] = field(default_factory=list)
 
-    def add(self, name: RunName, answer: Finished | Failed) -> None:
-        """Enter one run."""
+    def add(self, job: Job, answer: Finished | Failed) -> None:
+        """Enter one run; its result may have been kept under another name."""
         if isinstance(answer, Failed):
-            self.failures[name] = answer.reason
+            self.failures[job.name] = answer.reason
             return
-        self.records.append(answer.record)
+        facts = {**answer.record.facts, **job.facts}
+        self.records.append(replace(answer.record, name=job.name, facts=facts))
         if answer.report is not None:
-            self.reports[name] = answer.report
+            self.reports[job.name] = answer.report
 
 
 def run_plan(
@@ -65,19 +66,19 @@ def run_plan(
         try:
             task = task_of(job, None if crew.scheduler else cache.root, report=reports)
         except CvlocError as err:
-            results.add(job.name, Failed(str(err)))
+            results.add(job, Failed(str(err)))
             continue
         found = None if fresh else cache.load(task.key, report=reports)
         if found is None:
             waiting.append(task)
         else:
-            results.add(job.name, found)
+            results.add(job, found)
             results.kept += 1
     bar = tqdm(total=len(waiting), unit="run", desc="runs", disable=None if progress and waiting else True)
     with closing(bar), closing(_answers(waiting, crew, bar)) as answers:
         try:
             for task, answer in answers:
-                results.add(task.job.name, answer)
+                results.add(task.job, answer)
                 bar.update()
                 if isinstance(answer, Finished):
                     _keep(cache, task, answer, results)

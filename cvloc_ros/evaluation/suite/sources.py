@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -23,27 +23,27 @@ _BLOCK = 1 << 20
 
 @cache
 def code_digest(*modules: str) -> str:
-    """Return a digest of these modules, of all of cvloc_ros that they import, and of the libraries' versions."""
+    """Return a digest of the source of these modules (see `files`) and of the libraries' versions."""
+    whole = hashlib.sha256("\n".join(_versions()).encode())
+    for path in sorted(files(*modules)):
+        whole.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return whole.hexdigest()
+
+
+def files(*modules: str) -> set[Path]:
+    """Return the files of these modules, of all of cvloc_ros that they import, and the data beside them."""
     found: set[Path] = set()
-    waiting = list(modules)
-    seen: set[str] = set()
+    waiting, seen = list(modules), set[str]()
     while waiting:
         name = waiting.pop()
-        if name in seen or name.startswith(_PRESENTATION):
-            continue
+        path = None if name in seen or name.startswith(_PRESENTATION) else _file(name)
         seen.add(name)
-        path = _file(name)
         if path is None:
             continue
         found.add(path)
-        waiting += _imports(path, name)
-        waiting += [parent for parent in (name.rpartition(".")[0],) if parent]
-    folders = {path.parent for path in found}
-    found |= {path for folder in folders for path in folder.rglob("*") if path.suffix in _DATA}
-    whole = hashlib.sha256("\n".join(_versions()).encode())
-    for path in sorted(found):
-        whole.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return whole.hexdigest()
+        waiting += [*_imports(path, name), *filter(None, [name.rpartition(".")[0]])]
+    folders = {path.parent for path in found if path.parent.name != "cvloc_ros"}
+    return found | {path for folder in folders for path in folder.rglob("*") if path.suffix in _DATA}
 
 
 def _file(name: str) -> Path | None:
@@ -80,9 +80,8 @@ def content_digest(path: Path) -> str:
         CvlocError: it cannot be read.
     """
     try:
-        files: Sequence[Path] = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         parts = []
-        for file in files:
+        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
             status = file.stat()
             name = str(file.relative_to(path)) if file != path else ""
             parts.append(f"{name} {_file_digest(file, status.st_size, status.st_mtime_ns)}")
