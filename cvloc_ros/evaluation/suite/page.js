@@ -7,7 +7,19 @@ const chooser = document.getElementById("condition");
 const colour = (matcher) => ink(`m${data.matchers.indexOf(matcher) % 6}`);
 const chosen = () => data.groups.filter((group) => group.condition === chooser.value);
 const percent = (values) => values.map((value) => (value === null ? null : 100 * value));
-const nothing = (id, why) => { Plotly.purge(id); empty(id, why); };
+
+function nothing(id, why) {
+  Plotly.purge(id);
+  empty(id, why);
+}
+
+function plot(id, traces, layout, height = "") {
+  const place = document.getElementById(id);
+  if (!place.classList.contains("js-plotly-plot")) place.replaceChildren();
+  place.style.height = height;
+  Plotly.react(id, traces, base(layout), settings);
+}
+
 const text = (name) => name.replaceAll("&", "&amp;").replaceAll("<", "&lt;");  // plotly reads tags in names
 const short = (name) => text(name.length > 24 ? name.slice(0, 23) + "…" : name);
 const faint = (hex, alpha) => hex + alpha;
@@ -37,27 +49,25 @@ function forest(id, take, axis, scale = 1, extra = {}) {
     });
     if (extra.behind) traces.unshift(...points.map(([group], i) => extra.behind(group, y[i])));
   });
-  if (extra.gnss) traces.push(extra.gnss((condition) => lane(condition, lanes - 1)));
-  const place = document.getElementById(id);
-  if (!traces.length) return empty(id, "Nothing was published.");
-  place.style.height = `${110 + conditions.length * Math.max(34, 17 * lanes)}px`;
-  Plotly.react(id, traces, base({
+  if (extra.gnss) traces.push(...extra.gnss((condition) => lane(condition, lanes - 1)));
+  if (!traces.length) return nothing(id, "Nothing was published.");
+  plot(id, traces, {
     xaxis: axis, hovermode: "closest", shapes: extra.shapes || [],
     yaxis: { tickvals: conditions.map((_, i) => -i), ticktext: conditions.map(short), range: [0.5 - conditions.length, 0.5],
       zeroline: false, fixedrange: true },
-  }), settings);
+  }, `${110 + conditions.length * Math.max(34, 17 * lanes)}px`);
 }
 
 
 function gnssMarks(key, scale, place) {
   const known = conditions.map((name) => data.groups.find((group) => group.condition === name && group.measures[key].value !== null));
   const there = known.filter((group) => group);
-  return {
+  return !there.length ? [] : [{
     name: "GNSS alone", mode: "markers", x: there.map((group) => scale * group.measures[key].value),
     y: there.map((group) => place(group.condition)),
     marker: { symbol: "diamond-open", size: 10, color: ink("gnss"), line: { width: 2, color: ink("gnss") } },
     hovertemplate: "%{x:.3g}<extra>GNSS alone</extra>",
-  };
+  }];
 }
 
 function drawOverview() {
@@ -93,10 +103,10 @@ function drawCdf() {
     hovertemplate: "%{y:.0f} % within %{x:.2f} m<extra>%{fullData.name}</extra>",
   });
   const limits = [1, 3, 5].map((x) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, layer: "below", line: { color: ink("line"), width: 1.5 } }));
-  Plotly.react("cdf", traces, base({
+  plot("cdf", traces, {
     xaxis: { title: { text: "position error (m)" }, ...logarithmic, range: [-1.3, 1.7] },
     yaxis: { title: { text: "share of attempts (%)" }, range: [0, 101] }, shapes: limits, hovermode: "closest",
-  }), settings);
+  });
 }
 
 function drawReliability() {
@@ -115,10 +125,10 @@ function drawReliability() {
       hovertemplate: "expected %{x:.0f} %, observed %{y:.0f} %<extra>%{fullData.name}</extra>",
     });
   }
-  Plotly.react("reliability", traces, base({
+  plot("reliability", traces, {
     xaxis: { title: { text: "expected (%)" }, range: [-2, 102], dtick: 20 },
     yaxis: { title: { text: "observed (%)" }, range: [-2, 102], dtick: 20 }, hovermode: "closest",
-  }), settings);
+  });
 }
 
 function drawSigma() {
@@ -135,10 +145,10 @@ function drawSigma() {
   });
   const low = Math.min(...all) / 1.3, high = Math.max(...all) * 1.3, range = [Math.log10(low), Math.log10(high)];
   traces.unshift({ name: "honest", x: [low, high], y: [low, high], mode: "lines", hoverinfo: "skip", line: { color: ink("soft"), dash: "dot", width: 1.5 } });
-  Plotly.react("sigma", traces, base({
+  plot("sigma", traces, {
     xaxis: { title: { text: "published sigma (m)" }, ...logarithmic, range },
     yaxis: { title: { text: "real error (m)" }, ...logarithmic, range }, hovermode: "closest",
-  }), settings);
+  });
 }
 
 function drawLatency() {
@@ -153,11 +163,17 @@ function drawLatency() {
     name: "p95 of all", mode: "markers", y: groups.map((group) => short(group.matcher)), x: groups.map((group) => group.latency_ms.p95),
     marker: { symbol: "line-ns", size: 18, line: { color: ink("ink"), width: 2.5 } }, hovertemplate: "p95 %{x:.0f} ms<extra></extra>",
   });
-  document.getElementById("latency").style.height = `${150 + 46 * groups.length}px`;
-  Plotly.react("latency", traces, base({ barmode: "stack", bargap: groups.length > 1 ? 0.3 : 0.55, legend: inOrder, xaxis: { title: { text: "ms" }, rangemode: "tozero" }, yaxis: { type: "category" } }), settings);
+  bars("latency", traces, groups, { title: { text: "ms" }, rangemode: "tozero" });
 }
 
-const inOrder = { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" };
+// One stacked bar per matcher.
+function bars(id, traces, groups, axis) {
+  plot(id, traces, {
+    barmode: "stack", bargap: groups.length > 1 ? 0.3 : 0.55, xaxis: axis, yaxis: { type: "category" },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" },
+  }, `${150 + 46 * groups.length}px`);
+}
+
 const stageColour = (i) => ["#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#bbbbbb", "#88ccaa", "#995533", "#7777cc"][i % 10];
 
 function drawStatuses() {
@@ -169,13 +185,12 @@ function drawStatuses() {
   const failures = names.filter((name) => rank(name) === 1);
   const reds = ["#c22f2f", "#e8923a", "#8d5bb5", "#d96b8f", "#7a5c3e", "#e0c04a", "#5a7da0"];
   const shade = (name) => [ink("ours"), reds[failures.indexOf(name) % 7], ink("line")][rank(name)];
-  document.getElementById("statuses").style.height = `${150 + 46 * groups.length}px`;
-  Plotly.react("statuses", names.map((name) => ({
+  bars("statuses", names.map((name) => ({
     type: "bar", orientation: "h", name, y: groups.map((group) => short(group.matcher)),
     x: groups.map((group) => 100 * (group.statuses[name] || 0) / group.image_sets),
     customdata: groups.map((group) => group.statuses[name] || 0), marker: { color: shade(name) },
     hovertemplate: `${name}: %{customdata} (%{x:.1f} %)<extra></extra>`,
-  })), base({ barmode: "stack", bargap: groups.length > 1 ? 0.3 : 0.55, legend: inOrder, xaxis: { title: { text: "% of image sets" }, range: [0, 100] }, yaxis: { type: "category" } }), settings);
+  })), groups, { title: { text: "% of image sets" }, range: [0, 100] });
 }
 
 const readable = (axis, unit) => (unit && axis.endsWith(`_${unit}`) ? axis.slice(0, -unit.length - 1) : axis).replaceAll("_", " ");
@@ -204,11 +219,11 @@ function drawSweeps() {
         line: { color: ink("gnss"), dash: "dash", width: 2 }, marker: { size: 6 }, hovertemplate: "%{x}: %{y:.3g} m<extra>GNSS alone</extra>",
       });
       const title = text(readable(axis, sweep.unit)) + (sweep.unit ? ` (${sweep.unit})` : "");
-      Plotly.react(`sweep-${number}-${name}`, traces, base({
+      plot(`sweep-${number}-${name}`, traces, {
         xaxis: { title: { text: title }, type: numeric ? "linear" : "category" },
         yaxis: name === "error" ? logarithmic : { range: name === "share" ? [0, 103] : [0, most(traces)] },
         margin: { l: 40, r: 10, t: 8, b: 40 },
-      }), settings);
+      });
     }
   });
 }

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,7 +56,7 @@ def test_data_of_the_charts_is_json_without_nan(text: str) -> None:
 
 def test_every_place_that_the_script_draws_to_is_there(text: str) -> None:
     script = text.rpartition("<script>")[2]
-    drawn = set(re.findall(r'(?:forest|Plotly\.react|getElementById|hide)\("([\w-]+)"', script))
+    drawn = set(re.findall(r'(?:forest|plot|bars|getElementById|hide)\("([\w-]+)"', script))
     assert {"medians", "cdf", "reliability", "sigma", "nees", "latency", "statuses"} <= drawn
     for place in [*drawn, "sweep-0-error", "sweep-0-share", "sweep-0-false"]:
         assert f'id="{place}"' in text
@@ -67,6 +70,24 @@ def test_simulated_stands_on_top(text: str, by_hand: Maker) -> None:
 def test_every_condition_has_cards_and_a_choice(text: str) -> None:
     assert text.count('<section class="cards') == text.count("<option>") == 2
     assert text.count("<article") == 2
+
+
+def test_browser_draws_every_chart_and_says_where_there_is_nothing(
+    tmp_path: Path, text: str, by_hand: Maker
+) -> None:
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no chromium to open the page with")
+    failed = page(summarize([by_hand([{"status": "ambiguous"}])]))
+    always = {"recalls", "cdf", "latency", "statuses"}
+    poses = {"medians", "reliability", "sigma", "nees", *(f"sweep-0-{name}" for name in ("error", "share", "false"))}
+    for name, content, charts, empty in (("full", text, always | poses, 0), ("failed", failed, always, 3)):
+        (tmp_path / name).with_suffix(".html").write_text(content, encoding="utf-8")
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+                   "--virtual-time-budget=1000", "--dump-dom", f"file://{tmp_path / name}.html"]  # fmt: skip
+        found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        assert set(re.findall(r'<div id="([\w-]+)" class="chart[\w ]* js-plotly-plot"', found)) == charts
+        assert found.partition("application/json")[0].count(">Nothing was published.<") == empty
 
 
 def test_page_without_plotly_names_the_remedy(by_hand: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
