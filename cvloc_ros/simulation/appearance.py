@@ -39,23 +39,38 @@ class Epoch:
 
 _GROUND = (
     (104, 116, 62), (88, 108, 54), (92, 92, 94), (74, 74, 77), (104, 102, 101), (150, 146, 139), (182, 179, 172),
-    (136, 124, 112), (58, 56, 54), (78, 77, 76),
+    (136, 124, 112), (58, 56, 54), (78, 77, 76), (58, 74, 66), (118, 108, 100), (94, 84, 74), (128, 116, 108),
+    (142, 128, 100), (104, 124, 52), (176, 158, 96), (112, 92, 70), (158, 152, 146), (146, 78, 62), (74, 156, 178),
+    (66, 66, 68), (62, 61, 62), (150, 96, 84), (138, 84, 74), (112, 108, 106), (84, 118, 58), (68, 68, 71),
+    (108, 107, 106), (146, 145, 142),
 )  # fmt: skip
 _AERIAL = (
     (128, 128, 84), (96, 112, 70), (118, 120, 126), (98, 99, 106), (128, 128, 130), (170, 168, 166), (188, 186, 184),
-    (150, 144, 138), (88, 88, 90), (108, 108, 112),
+    (150, 144, 138), (88, 88, 90), (108, 108, 112), (66, 84, 80), (136, 128, 124), (118, 110, 102), (124, 112, 106),
+    (166, 154, 130), (118, 134, 72), (188, 174, 122), (136, 118, 98), (172, 168, 166), (160, 100, 86), (96, 172, 192),
+    (78, 78, 84), (90, 90, 94), (160, 116, 104), (150, 106, 98), (134, 130, 130), (100, 128, 76), (92, 92, 99),
+    (132, 132, 134), (164, 163, 162),
 )  # fmt: skip
 GROUND_DAY = Epoch("ground", _GROUND, texture=1.0, wear=0.35, sun=(0.0, 0.0), shadow=0.0, paint=214)
 AERIAL_DAY = Epoch("aerial", _AERIAL, texture=0.7, wear=0.55, sun=(-0.55, 0.75), shadow=0.45, paint=206)
 
-_FINE = np.array([0.13, 0.12, 0.055, 0.05, 0.05, 0.03, 0.02, 0.06, 0.12, 0.05], np.float32)
-_COARSE = np.array([0.16, 0.14, 0.05, 0.05, 0.06, 0.04, 0.02, 0.07, 0.05, 0.08], np.float32)
+_FINE = np.array(
+    [0.13, 0.12, 0.055, 0.05, 0.05, 0.03, 0.02, 0.06, 0.12, 0.05, 0.02, 0.2, 0.1, 0.05, 0.11, 0.16, 0.13, 0.13, 0.04,
+     0.04, 0.02, 0.05, 0.05, 0.34, 0.05, 0.14, 0.08, 0.045, 0.065, 0.04], np.float32
+)  # fmt: skip
+_COARSE = np.array(
+    [0.16, 0.14, 0.05, 0.05, 0.06, 0.04, 0.02, 0.07, 0.05, 0.08, 0.03, 0.08, 0.06, 0.04, 0.13, 0.14, 0.1, 0.13, 0.05,
+     0.05, 0.03, 0.02, 0.06, 0.26, 0.06, 0.05, 0.07, 0.03, 0.08, 0.06], np.float32
+)  # fmt: skip
 
 
 def paint_day(world: World, day: Epoch) -> U8:
     """Render the bare ground (H, W, 3) of a world on one day."""
     rng = world.scene.rng(f"texture {day.name}")
-    rows, columns = world.material.shape
+    materials, marking = (
+        (world.material_aerial, world.marking_aerial) if day.name == "aerial" else (world.material, world.marking)
+    )
+    rows, columns = materials.shape
     fine = rng.normal(0, 1, (_STRIP, columns)).astype(np.float32)
     coarse, blotch = _field(rng, world.grid.resolution_m, (rows, columns), 0.6), _field(
         rng, world.grid.resolution_m, (rows, columns), 9.0
@@ -66,12 +81,12 @@ def paint_day(world: World, day: Epoch) -> U8:
     for top in range(0, rows, _STRIP):
         part = slice(top, min(top + _STRIP, rows))
         count = part.stop - top
-        look = world.material[part]
+        look = materials[part]
         shift = int(rng.integers(columns))
         noise = np.roll(fine[:count], shift, axis=1) * _FINE[look] * day.texture
         noise += coarse.strip(part) * (_COARSE[look] * day.texture) + 0.05 * blotch.strip(part)
         noise -= world.joint[part] * np.float32(0.16 / 255)
-        cover = world.marking[part] * np.float32(1 / 255)
+        cover = marking[part] * np.float32(1 / 255)
         cover *= np.clip(1.12 - day.wear * (0.55 + 0.45 * worn.strip(part) + 0.35 * fine[:count]), 0.15, 1.0)
         gain = (1.0 + noise)[..., None]
         base = colours[look] * gain
@@ -121,6 +136,9 @@ def paint_cars(world: World, image: U8, cars: Iterable[Box], *, detailed: bool) 
 def paint_roofs(world: World, image: U8) -> None:
     """Draw the buildings seen from above: gable roofs, one side in the light."""
     for house in world.layout.buildings:
+        if house.kind == "shed":
+            world.grid.fill(image, [house.outline], (128, 120, 112))
+            continue
         a, b, c, d = house.outline
         colour = ROOF_COLOURS[house.look].astype(np.float64)
         ridge = (a + d) / 2, (b + c) / 2

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from cvloc_ros.simulation.layout import Layout, Street, hermite, resample
-from cvloc_ros.simulation.markings import STOP_LINE_M
+from cvloc_ros.simulation.layout import Junction, Layout, Street, hermite, resample
+from cvloc_ros.simulation.markings import STOP_M
 from cvloc_ros.simulation.motion import Motion, read_recording
 from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.simulation.world import World
@@ -21,6 +22,8 @@ _ACCELERATION = 1.4
 _LATERAL = 1.9
 _HALT_S = 4.0
 _NOSE_M = 4.0
+_EDGE_M = 45.0
+_WALKS = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,46 +90,104 @@ def _reachable(limit: F64) -> F64:
 
 def _route(scene: Scene, layout: Layout) -> tuple[F64, list[float]]:
     """Return the path (N, 2) in steps of 0.1 m and the distances along it at which the vehicle halts."""
-    rng = scene.rng("route")
     wanted = scene.duration_s * scene.speed_mps
-    streets = [street for street in layout.streets if min(street.start, street.end) >= 0] or list(layout.streets)
-    street = streets[int(rng.integers(len(streets)))]
+    rng = scene.rng("route")
+    # Of many walks the one that is long enough and sees most; each street that is driven again counts against it.
+    walks = [_walk(layout, wanted, rng) for _ in range(_WALKS)]
+    legs = max(walks, key=lambda walk: _worth(walk, layout, wanted))
+    pieces = [_lane(*legs[0])]
+    stops: list[float] = []
+    length = 0.5 * len(pieces[0])
+    for (street, forward), (onward, ahead) in pairwise(legs):
+        node = layout.junctions[street.end if forward else street.start]
+        if not stops and street.controls[1 if forward else 0] in ("stop", "signal") and length > 20.0:
+            whole = float(sum(np.linalg.norm(np.diff(np.concatenate(pieces), axis=0), axis=1)))
+            stops.append(whole - STOP_M - _NOSE_M)
+        lane = _lane(onward, ahead)
+        turn = _through(pieces[-1], lane, node)
+        pieces += [turn, lane]
+        length += 0.5 * (len(turn) + len(lane))
+        if length > wanted + 30.0:
+            break
+    path = resample(np.concatenate(pieces), _STEP_M)
+    smooth = gaussian_filter1d(path, 12.0, axis=0, mode="nearest")
+    return resample(smooth[15:-15], _STEP_M), [stop - 15 * _STEP_M for stop in stops if stop > 8.0]
+
+
+def _walk(layout: Layout, wanted_m: float, rng: np.random.Generator) -> list[tuple[Street, bool]]:
+    """Streets in the order in which they are driven, and whether along their line."""
+    usable = [s for s in layout.streets if s.length_m > sum(s.clear) + 4.0]
+    inner = [s for s in usable if min(s.start, s.end) >= 0 and s.length_m > 40.0] or usable or list(layout.streets)
+    street = inner[int(rng.integers(len(inner)))]
     forward = bool(rng.random() < 0.5) if min(street.start, street.end) >= 0 else street.end >= 0
-    pieces = [_lane(street, layout.clear_m, forward=forward)]
-    halt = float(np.linalg.norm(np.diff(pieces[0], axis=0), axis=1).sum()) - (STOP_LINE_M - layout.clear_m) - _NOSE_M
-    length = halt
-    while length < wanted:
+    legs, length = [(street, forward)], street.length_m
+    while length < wanted_m + 60.0:
         node = street.end if forward else street.start
         ways = _ways(layout, node, street)
         if not ways:
             break
         street, forward = ways[int(rng.integers(len(ways)))]
-        lane = _lane(street, layout.clear_m, forward=forward)
-        last, first = pieces[-1], lane
-        turn = hermite(last[-1], first[0], _unit(last[-1] - last[-2]), _unit(first[1] - first[0]))
-        pieces += [turn[1:-1], lane]
-        length += 0.5 * (len(turn) + len(lane))
-    path = resample(np.concatenate(pieces), _STEP_M)
-    smooth = gaussian_filter1d(path, 12.0, axis=0, mode="nearest")
-    return resample(smooth[15:-15], _STEP_M), [halt - 15 * _STEP_M] if halt > 8.0 and len(pieces) > 1 else []
+        legs.append((street, forward))
+        length += street.length_m
+    return legs
+
+
+def _worth(walk: list[tuple[Street, bool]], layout: Layout, wanted_m: float) -> float:
+    seen: set[int] = set()
+    worth, length = 0.0, 0.0
+    for street, forward in walk:
+        new = id(street) not in seen
+        seen.add(id(street))
+        worth += street.length_m * (1.0 if new else -0.3)
+        length += street.length_m
+        node = street.end if forward else street.start
+        if node >= 0 and layout.junctions[node].kind == "roundabout":
+            worth += 30.0
+    return min(length, wanted_m) * 2 + min(worth, wanted_m * 1.2)
 
 
 def _ways(layout: Layout, node: int, arrived: Street) -> list[tuple[Street, bool]]:
     """Streets that leave a junction and whether they are driven along their line; out of the world only at the last."""
+    if node >= 0 and layout.junctions[node].kind == "turning":
+        return [(arrived, arrived.start == node)]
     ways = [
         (street, street.start == node)
         for street in layout.streets
         if node >= 0 and street is not arrived and node in (street.start, street.end)
-    ]
-    return [way for way in ways if min(way[0].start, way[0].end) >= 0] or ways
+        and street.length_m > sum(street.clear) + 4.0
+    ]  # fmt: skip
+    onward = [
+        (street, ahead) for street, ahead in ways
+        if min(street.start, street.end) >= 0 and layout.junctions[street.end if ahead else street.start].kind != "end"
+    ]  # fmt: skip
+    return onward or ways
 
 
-def _lane(street: Street, clear_m: float, *, forward: bool) -> F64:
+def _lane(street: Street, forward: bool) -> F64:  # noqa: FBT001
     """Middle of the right-hand lane (N, 2), from behind one junction to before the next."""
-    near = clear_m if street.start >= 0 else 45.0
-    far = street.length_m - (clear_m if street.end >= 0 else 45.0)
+    near = street.clear[0] if street.start >= 0 else _EDGE_M
+    far = street.length_m - (street.clear[1] if street.end >= 0 else _EDGE_M)
     s = np.arange(near, max(far, near + 1.0), 0.5)
     return street.at(s, -street.lane_m) if forward else street.at(s[::-1], street.lane_m)
+
+
+def _through(lane: F64, onward: F64, node: Junction) -> F64:
+    """Path (N, 2) from the end of one lane to the beginning of the next."""
+    a, b = lane[-1], onward[0]
+    da, db = _unit(lane[-1] - lane[-2]), _unit(onward[1] - onward[0])
+    if node.kind not in ("roundabout", "turning"):
+        return hermite(a, b, da, db)[1:-1]
+    # Around the middle with it on the left: counter-clockwise, from right of the way in to right of the way out.
+    lead = 0.62 if node.kind == "roundabout" else 1.0
+    start = float(np.arctan2(*(a - node.centre)[::-1])) + lead
+    sweep = (float(np.arctan2(*(b - node.centre)[::-1])) - lead - start) % (2 * np.pi)
+    sweep = sweep if sweep < 2 * np.pi - 0.9 else 0.05
+    angle = start + np.linspace(0.0, sweep, max(3, int(sweep * node.drive_m / 0.5)))
+    ring = node.centre + node.drive_m * np.column_stack([np.cos(angle), np.sin(angle)])
+    tangent = np.column_stack([-np.sin(angle), np.cos(angle)])
+    way_in = hermite(a, ring[0], da, tangent[0])
+    way_out = hermite(ring[-1], b, tangent[-1], db)
+    return np.concatenate([way_in[1:], ring[1:-1], way_out[:-1]])
 
 
 def _unit(vector: F64) -> F64:

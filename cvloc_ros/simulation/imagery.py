@@ -19,13 +19,12 @@ from scipy.ndimage import distance_transform_edt
 from cvloc_ros.config import Tiles
 from cvloc_ros.errors import ConfigError
 from cvloc_ros.geo.projection import Projection
-from cvloc_ros.simulation.layout import STEP_M, Box, Layout, Street, Tree, resample
+from cvloc_ros.simulation.layout import STEP_M, Box, Layout, Street, Tree, box, resample
 from cvloc_ros.simulation.motion import Replayed, read_recording
 from cvloc_ros.simulation.paths import find_path
 from cvloc_ros.simulation.placing import place_recording
 from cvloc_ros.simulation.raster import Grid
 from cvloc_ros.simulation.scene import Scene
-from cvloc_ros.simulation.town import box
 from cvloc_ros.simulation.world import World
 from cvloc_ros.tiles.aerial_map import AerialMap
 from cvloc_ros.tiles.opening import open_map
@@ -80,7 +79,8 @@ def imagery_world(scene: Scene) -> World:
     finds = find(small)
     layout, replayed = _layout(scene, coarse, finds)
     empty = grid.empty()
-    return World(scene, layout, grid, empty, empty, empty, photo=photo, attribution=attribution, replayed=replayed)
+    return World(scene, layout, grid, empty, empty, empty, empty, empty, photo=photo, attribution=attribution,
+                 replayed=replayed)  # fmt: skip
 
 
 def _photo(imagery: AerialMap, grid: Grid, scene: Scene) -> U8:
@@ -136,7 +136,7 @@ def _layout(scene: Scene, grid: Grid, finds: Finds) -> tuple[Layout, Replayed | 
     grid.fill(near, [street.strip(0.0, street.length_m, 3.2, -3.2)], 1)
     trees = tuple(_trees(grid, finds.green & (hidden == 0) & (near == 0), rng))
     cars, others = (tuple(_cars(street, scene.rng(f"cars on imagery, {day}"))) for day in ("drive", "map"))
-    return Layout(np.zeros((0, 2)), (street,), 9.0, houses, trees, cars, others), replayed
+    return Layout((), (street,), houses, trees, cars, others), replayed
 
 
 def _houses(grid: Grid, roof: Mask, rng: np.random.Generator) -> list[Box]:

@@ -1,25 +1,85 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The plan of a simulated town as vectors: streets, junctions, buildings, trees, vehicles. Metres, x east, y north."""
+"""What the plan of a simulated place is made of: streets, junctions, areas, buildings. Metres, x east, y north."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cvloc_ros.simulation.scene import Scene
-from cvloc_ros.simulation.styles import STYLES, Style
 from cvloc_ros.types import F64
 
+if TYPE_CHECKING:
+    from cvloc_ros.simulation.lots import CarPark
+
 STEP_M = 0.5
+BAY_M = 2.1
+BAY_LENGTH_M = 5.5
+MOTORWAY_LANE_M = 8.5
+"""Middle of the slow lane: median 1.5, hard strip 1, two lanes of 3.75 m, shoulder 2.5 m, edge."""
+Control = Literal["none", "stop", "yield", "signal"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Street:
-    """A street between two junctions (-1: it leaves the world). `line` (N, 2) is the centre line in steps of 0.5 m."""
+class Junction:
+    """Where streets meet: centre (2,). Roundabouts have an island, turning places only a radius, crossings neither."""
+
+    centre: F64
+    kind: Literal["crossing", "roundabout", "turning", "end"] = "crossing"
+    radius_m: float = 0.0
+    island_m: float = 0.0
+
+    @property
+    def drive_m(self) -> float:
+        """Radius of the circle that is driven around the centre."""
+        return (self.radius_m + self.island_m) / 2 + 0.4 if self.island_m else self.radius_m - 3.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """A line (N, 2) through the world in steps of 0.5 m."""
 
     line: F64
+
+    @property
+    def length_m(self) -> float:
+        """Length of the line."""
+        return STEP_M * (len(self.line) - 1)
+
+    def at(self, s_m: F64, offset_m: F64 | float) -> F64:
+        """Points (..., 2) at a distance along the line and an offset to its left, metres."""
+        index = np.clip(np.asarray(s_m, dtype=np.float64) / STEP_M, 0, len(self.line) - 1)
+        knots = np.arange(len(self.line))
+        tangent = np.gradient(self.line, axis=0)
+        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+        x, y, tx, ty = (np.interp(index, knots, column) for column in (*self.line.T, *tangent.T))
+        return np.stack([x - offset_m * ty, y + offset_m * tx], axis=-1)
+
+    def ahead(self, s_m: float) -> F64:
+        """Unit vector (2,) along the line at a distance."""
+        s = min(max(s_m, 0.0), self.length_m)
+        a, b = self.at(np.array([max(s - 1.0, 0.0), min(s + 1.0, self.length_m)]), 0.0)
+        return np.asarray((b - a) / max(float(np.linalg.norm(b - a)), 1e-9))
+
+    def strip(self, s0_m: float, s1_m: float, left_m: float, right_m: float) -> F64:
+        """Outline (N, 2) of the area between two distances along the line and two offsets to its left."""
+        count = max(2, int(np.ceil(abs(s1_m - s0_m) / STEP_M)) + 1)
+        s = np.linspace(s0_m, s1_m, count)
+        return np.concatenate([self.at(s, left_m), self.at(s[::-1], right_m)])
+
+    def near(self, point: F64) -> tuple[float, float]:
+        """Distance along the line of the place nearest to a point (2,), and how far away it is."""
+        away = np.linalg.norm(self.line - point, axis=1)
+        index = int(away.argmin())
+        return index * STEP_M, float(away[index])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Street(Line):
+    """A street between two junctions (-1: it leaves the world); `line` is its middle."""
+
     start: int
     end: int
     main: bool
@@ -29,11 +89,22 @@ class Street:
     bays: tuple[bool, bool]
     """Parking bays on the left and on the right, seen along the line."""
     motorway: bool = False
-
-    @property
-    def length_m(self) -> float:
-        """Length of the centre line."""
-        return STEP_M * (len(self.line) - 1)
+    clear: tuple[float, float] = (9.0, 9.0)
+    """Distances from both junctions' centres at which markings begin."""
+    controls: tuple[Control, Control] = ("stop", "stop")
+    """What holds those who come to the junction at the start and at the end."""
+    crossings: tuple[bool, bool] = (False, False)
+    median_m: float = 0.0
+    """Half width of what separates the two directions."""
+    lanes: int = 1
+    """Lanes of each direction."""
+    cycle_m: float = 0.0
+    """Width of a bicycle lane on either edge."""
+    lined: bool = True
+    tram: bool = False
+    cobbled: bool = False
+    seed: int = 0
+    """Draws the details of this street."""
 
     @property
     def corridor_m(self) -> float:
@@ -41,31 +112,64 @@ class Street:
         return self.half_width_m + (BAY_M if any(self.bays) else 0.0) + self.verge_m + self.pavement_m
 
     @property
+    def width_m(self) -> float:
+        """Width of a lane."""
+        return (self.half_width_m - self.median_m - self.cycle_m) / self.lanes
+
+    @property
     def lane_m(self) -> float:
         """Distance of the middle of the right-hand lane from the centre line."""
-        return MOTORWAY_LANE_M if self.motorway else self.half_width_m / 2 - 0.05
+        edge = self.half_width_m - self.cycle_m - self.width_m / 2 - 0.05
+        return MOTORWAY_LANE_M if self.motorway else edge
 
-    def at(self, s_m: F64, offset_m: F64 | float) -> F64:
-        """Points (..., 2) at a distance along the line and an offset to its left, metres."""
-        index = np.clip(np.asarray(s_m, dtype=np.float64) / STEP_M, 0, len(self.line) - 1)
-        knots = np.arange(len(self.line))
-        tangent = np.gradient(self.line, axis=0)
-        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-        x, y, tx, ty = (
-            np.interp(index, knots, column) for column in (*self.line.T, *tangent.T)
-        )
-        return np.stack([x - offset_m * ty, y + offset_m * tx], axis=-1)
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Return the random stream of one kind of detail."""
+        return np.random.default_rng([self.seed, *purpose.encode()])
 
-    def strip(self, s0_m: float, s1_m: float, left_m: float, right_m: float) -> F64:
-        """Outline (N, 2) of the area between two distances along the line and two offsets to its left."""
-        count = max(2, int(np.ceil(abs(s1_m - s0_m) / STEP_M)) + 1)
-        s = np.linspace(s0_m, s1_m, count)
-        return np.concatenate([self.at(s, left_m), self.at(s[::-1], right_m)])
+    def bay_slots(self, *, left: bool) -> F64:
+        """Distances at which the parking bays of one side begin and end (empty without bays)."""
+        if not self.bays[0 if left else 1]:
+            return np.zeros(0)
+        first, last = self.clear[0] + 17.0, self.length_m - self.clear[1] - 17.0
+        return np.arange(first, max(last, first), BAY_LENGTH_M)
 
 
-BAY_M = 2.1
-MOTORWAY_LANE_M = 8.5
-"""Middle of the slow lane: median 1.5, hard strip 1, two lanes of 3.75 m, shoulder 2.5 m, edge."""
+AreaKind = Literal[
+    "lawn", "yard", "crops", "straw", "soil", "meadow", "pool", "pond", "car park", "pitch", "court", "square", "path",
+    "track", "flowers", "beds", "terrace",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Area:
+    """A piece of ground: outline (N, 2), what it is, and the direction (2,) of its rows."""
+
+    outline: F64
+    kind: AreaKind
+    ahead: F64
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Railway(Line):
+    """A railway or a tram line: offsets of its tracks from the line; with a ballast bed or sunk into the road."""
+
+    tracks: tuple[float, ...] = (0.0,)
+    ballast: bool = True
+
+    @property
+    def half_m(self) -> float:
+        """Half width of the bed."""
+        return max(abs(track) for track in self.tracks) + 2.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class River(Line):
+    """Running water with its banks."""
+
+    half_m: float = 5.0
+    bank_m: float = 3.0
+    canal: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +179,7 @@ class Box:
     outline: F64
     height_m: float
     look: int
+    kind: Literal["house", "shed", "car"] = "house"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,84 +195,18 @@ class Tree:
 class Layout:
     """The whole plan. `cars` and `cars_aerial` are the vehicles of the drive's and of the aerial image's day."""
 
-    junctions: F64
+    junctions: tuple[Junction, ...]
     streets: tuple[Street, ...]
-    clear_m: float
-    """Distance from a junction's centre at which markings begin."""
     buildings: tuple[Box, ...]
     trees: tuple[Tree, ...]
     cars: tuple[Box, ...]
     cars_aerial: tuple[Box, ...]
-
-
-def make_streets(scene: Scene) -> tuple[F64, tuple[Street, ...]]:
-    """Lay a bent grid of streets over the world. Returns junctions (N, 2) and the streets."""
-    rng, style = scene.rng("streets"), STYLES[scene.style]
-    if scene.style == "motorway":
-        return np.zeros((0, 2)), (_motorway(scene, rng, style),)
-    columns, rows = (max(1, round((side - 80) / style.block_m)) for side in scene.size_m)
-    grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2).astype(np.float64)
-    nodes = (grid - (np.array([columns, rows]) - 1) / 2) * style.block_m + rng.uniform(-13, 13, (len(grid), 2))
-    turns = rng.uniform(-style.bend, style.bend, (2, len(grid)))
-    main_row = int(rng.integers(rows))
-    plans: list[tuple[int, int, int]] = []
-    for index, (column, row) in enumerate(grid.astype(int)):
-        plans.append((0, index, index + 1 if column + 1 < columns else -1))
-        plans.append((1, index, index + columns if row + 1 < rows else -1))
-        if column == 0:
-            plans.append((0, -1, index))
-        if row == 0:
-            plans.append((1, -1, index))
-    streets = []
-    for axis, start, end in plans:
-        known = start if start >= 0 else end
-        main = axis == 0 and int(grid[known, 1]) == main_row
-        if min(start, end) < 0 and not main and rng.random() < 0.4 and rows * columns > 1:
-            continue
-        streets.append(_street(scene, rng, nodes, turns[axis], axis, start, end, main=main))
-    return nodes, tuple(streets)
-
-
-def _street(
-    scene: Scene, rng: np.random.Generator, nodes: F64, turns: F64, axis: int, start: int, end: int, *, main: bool
-) -> Street:
-    def heading(node: int) -> F64:
-        angle = turns[node] + axis * np.pi / 2
-        return np.array([np.cos(angle), np.sin(angle)])
-
-    edge = scene.size_m[axis] / 2 + 15.0
-    if start >= 0 and end >= 0:
-        a, b, da, db = nodes[start], nodes[end], heading(start), heading(end)
-    else:
-        known = start if start >= 0 else end
-        sign = 1.0 if start >= 0 else -1.0
-        way = heading(known)
-        far = nodes[known] + way * (edge - sign * nodes[known][axis]) / way[axis] * sign
-        straight = np.array([1.0 - axis, float(axis)])
-        a, b, da, db = (nodes[known], far, way, straight) if start >= 0 else (far, nodes[known], straight, way)
-    style, kind = STYLES[scene.style], 0 if main else 1
-    bays = tuple(bool(v) for v in rng.random(2) < style.bay_chance[kind])
-    return Street(
-        line=hermite(a, b, da, db),
-        start=start,
-        end=end,
-        main=main,
-        half_width_m=style.half_width_m[kind],
-        verge_m=0.0 if main else float(rng.choice(style.verges_m)),
-        pavement_m=style.pavement_m[kind],
-        bays=(bays[0], bays[1]),
-    )
-
-
-def _motorway(scene: Scene, rng: np.random.Generator, style: Style) -> Street:
-    """One road with two carriageways through the whole world, in wide bends."""
-    across = scene.size_m[0] / 2 + 15.0
-    x = np.arange(-across, across, 1.0)
-    swing = min(12.0, scene.size_m[1] / 8)
-    y = swing * np.sin(x / 210.0 + rng.uniform(0, 6)) + 0.5 * swing * np.sin(x / 120.0 + rng.uniform(0, 6))
-    line = resample(np.column_stack([x, y]), STEP_M)
-    return Street(line, -1, -1, main=True, half_width_m=style.half_width_m[0], verge_m=style.verges_m[0],
-                  pavement_m=0.0, bays=(False, False), motorway=True)  # fmt: skip
+    areas: tuple[Area, ...] = ()
+    railways: tuple[Railway, ...] = ()
+    rivers: tuple[River, ...] = ()
+    fences: tuple[F64, ...] = ()
+    """Borders between gardens, (2, 2) each."""
+    car_parks: tuple[CarPark, ...] = ()
 
 
 def hermite(a: F64, b: F64, da: F64, db: F64) -> F64:
@@ -189,3 +228,10 @@ def resample(line: F64, step_m: float) -> F64:
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
     s = np.arange(max(2, int(along[-1] / step_m) + 1)) * step_m
     return np.stack([np.interp(s, along, line[:, 0]), np.interp(s, along, line[:, 1])], axis=-1)
+
+
+def box(centre: F64, direction: F64, length_m: float, width_m: float) -> F64:
+    """Corners (4, 2) of a rectangle whose length lies along a unit direction (2,)."""
+    side = np.array([-direction[1], direction[0]])
+    ahead, left = direction * length_m / 2, side * width_m / 2
+    return np.array([centre - ahead - left, centre + ahead - left, centre + ahead + left, centre - ahead + left])

@@ -59,7 +59,7 @@ class Grid:
         radius = round(radius_m / self.resolution_m * 2**_SHIFT)
         cv2.circle(raster, (u, v), radius, value, -1, cv2.LINE_8, _SHIFT)
 
-    def lines(self, raster: U8, lines: Iterable[F64], value: Any) -> None:
-        """Draw thin open lines (N, 2), metres."""
+    def lines(self, raster: U8, lines: Iterable[F64], value: Any, *, smooth: bool = True) -> None:
+        """Draw thin open lines (N, 2), metres; `smooth` blends their edges, which numbers of materials must not."""
         points = [np.rint(self.px(line) * 2**_SHIFT).astype(np.int32) for line in lines]
-        cv2.polylines(raster, points, False, value, 1, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(raster, points, False, value, 1, cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT)

@@ -179,8 +179,9 @@ class Uprights:
     """All upright things of a layout."""
 
     def __init__(self, layout: Layout, cars: Sequence[Box]) -> None:
-        self._houses = layout.buildings
-        houses = list(enumerate(layout.buildings))
+        # Sheds have no ridge; this renderer leaves them out.
+        self._houses = tuple(house for house in layout.buildings if house.kind == "house")
+        houses = list(enumerate(self._houses))
         trees = layout.trees
         centres = np.array([tree.centre for tree in trees]).reshape(-1, 2)
         radius = np.array([tree.radius_m for tree in trees])
@@ -238,7 +239,7 @@ class Uprights:
 def _lamp_posts(layout: Layout) -> F64:
     posts = [np.zeros((0, 2))]
     for street in layout.streets:
-        s = np.arange(18.0, max(street.length_m - 12.0, 18.0), 27.0)
+        s = np.arange(street.clear[0] + 9.0, max(street.length_m - street.clear[1] - 3.0, 18.0), 27.0)
         posts.append(street.at(s, street.corridor_m - 0.35))
     return np.concatenate(posts)
 

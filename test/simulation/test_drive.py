@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from cvloc_ros.simulation.drive import Trajectory, make_trajectory
+from cvloc_ros.simulation.materials import CARRIAGEWAY
 from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.simulation.town import make_layout
-from cvloc_ros.simulation.world import Material, build_world
+from cvloc_ros.simulation.world import build_world
 
 TIMES = np.arange(0.0, 64.0, 0.05)
 FULL = Scene(seed=7, resolution_m=0.2)
@@ -51,7 +52,7 @@ def test_it_keeps_to_the_carriageway(seed: int) -> None:
     world = build_world(scene)
     poses = make_trajectory(scene, world.layout).poses(TIMES)
     px = np.rint(world.grid.px(poses[:, :2])).astype(int)
-    road = [int(m) for m in (Material.ASPHALT, Material.PATCH, Material.MANHOLE)]
+    road = [int(m) for m in CARRIAGEWAY]
     assert np.isin(world.material[px[:, 1], px[:, 0]], road).all()
     assert (np.abs(poses[:, :2]) < np.array(scene.size_m) / 2 - 15).all(), "the map must cover the surroundings"
 

@@ -16,7 +16,7 @@ from cvloc_ros.simulation.uprights import Kind, Uprights
 from cvloc_ros.types import F64, Pose2
 
 POSE = Pose2(3.1, -2.4, 0.7)
-BARE = Layout(np.zeros((0, 2)), (), 9.0, (), (), (), ())
+BARE = Layout((), (), (), (), (), ())
 
 
 def _camera(spec: CameraSpec, landmark: F64, layout: Layout = BARE) -> SimulatedCamera:

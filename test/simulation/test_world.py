@@ -8,11 +8,12 @@ import numpy as np
 
 from cvloc_ros.simulation.appearance import AERIAL_DAY, GROUND_DAY, paint_day
 from cvloc_ros.simulation.markings import Approach
+from cvloc_ros.simulation.materials import CARRIAGEWAY, Material
 from cvloc_ros.simulation.raster import Grid
 from cvloc_ros.simulation.scene import Scene
-from cvloc_ros.simulation.world import Material, World, build_world
+from cvloc_ros.simulation.world import World, build_world
 
-ROAD = (Material.ASPHALT, Material.PATCH, Material.MANHOLE)
+ROAD = CARRIAGEWAY
 
 
 def test_same_seed_same_world(scene: Scene, world: World) -> None:
@@ -28,19 +29,23 @@ def test_other_seed_other_world(scene: Scene, world: World) -> None:
 
 
 def test_paint_lies_on_the_carriageway_or_in_bays(world: World) -> None:
-    painted = world.marking > 200
+    painted = world.marking > 190
     assert painted.sum() > 1000
     on_road = np.isin(world.material[painted], [int(m) for m in (*ROAD, Material.BAY, Material.GUTTER)])
     assert on_road.mean() > 0.97
 
 
-def test_stop_line_is_where_the_layout_says(world: World) -> None:
+def test_stop_line_is_where_the_layout_says() -> None:
+    world = build_world(Scene(seed=2, style="dense", size_m=(240.0, 180.0), resolution_m=0.1))
+    found = 0
     for street in world.layout.streets:
-        if street.end >= 0 and street.length_m > 40:
-            middle = Approach(street, at_start=False).stop_line().mean(axis=0)
-            u, v = np.rint(world.grid.px(middle)).astype(int)
+        approach = Approach(street, at_start=False)
+        if approach.control in ("stop", "signal") and street.length_m > 40:
+            u, v = np.rint(world.grid.px(approach.stop_line().mean(axis=0))).astype(int)
             if 0 <= u < world.grid.columns and 0 <= v < world.grid.rows:
-                assert world.marking[v, u] > 200
+                assert world.marking[v, u] > 190
+                found += 1
+    assert found
 
 
 def test_houses_and_trees_stand_beside_the_streets(world: World) -> None:
@@ -54,11 +59,13 @@ def test_the_two_days_are_different_pictures_of_the_same_ground(world: World) ->
     ground, aerial = (paint_day(world, day).astype(float) for day in (GROUND_DAY, AERIAL_DAY))
     assert np.abs(ground - aerial).mean() > 8
     road = np.isin(world.material, [int(m) for m in ROAD]) & (world.marking == 0)
-    bare = [image[road].mean(axis=1) - image[road].mean() for image in (ground, aerial)]
+    # Wheel tracks and repairs are shared; the grain of what is neither is not.
+    plain = (world.material == int(Material.ASPHALT)) & (world.marking == 0) & (world.joint == 0)
+    bare = [image[plain].mean(axis=1) - image[plain].mean() for image in (ground, aerial)]
     assert abs(np.corrcoef(*bare)[0, 1]) < 0.6, "texture of map and camera must not be the same"
-    paint = world.marking > 250
+    paint = (world.marking > 210) & (world.marking_aerial > 170)
     for image in (ground, aerial):
-        assert image[paint].mean() > image[road].mean() + 40
+        assert image[paint].mean() > image[road].mean() + 30
 
 
 def test_grid_pixels_are_metric_and_north_up() -> None:

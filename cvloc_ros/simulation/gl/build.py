@@ -17,8 +17,10 @@ from cvloc_ros.simulation.gl.mesh import MeshBuilder, chunked, moved
 from cvloc_ros.simulation.gl.plants import add_hedge, add_tree
 from cvloc_ros.simulation.gl.stage import Stage
 from cvloc_ros.simulation.gl.terrain import Terrain
-from cvloc_ros.simulation.layout import Box, Layout, Street
+from cvloc_ros.simulation.gl.works import add_works, signs
+from cvloc_ros.simulation.layout import Box, Layout, Street, box
 from cvloc_ros.simulation.looks import LookSpec
+from cvloc_ros.simulation.occupancy import Occupancy
 from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.simulation.styles import STYLES
 from cvloc_ros.simulation.world import World
@@ -94,25 +96,48 @@ def _add_street_things(mesh: MeshBuilder, scene: Scene, layout: Layout, terrain:
     lamps: list[F64] = [np.zeros((0, 2))]
     if scene.imagery:  # what stands along a real street is not known
         return lamps[0]
+    houses = _ground_of(scene, layout)
     for street in layout.streets:
         if street.motorway:
             _add_motorway_things(mesh, street, terrain)
             continue
-        if style.lamps:
+        if style.lamps and street.pavement_m > 0:
             lamps.append(_add_lamps(mesh, street, terrain))
-        for _ in range(style.signs_per_street):
-            side = 1.0 if rng.random() < 0.5 else -1.0
-            s = np.array([rng.uniform(12.0, max(street.length_m - 12.0, 13.0))])
-            point = street.at(s, -side * (street.corridor_m - 0.5))[0]
-            ahead = _unit(street.at(s + 1, 0.0)[0] - street.at(s - 1, 0.0)[0]) * side
-            furniture.add_sign(mesh, _on(terrain, point), -ahead, int(rng.integers(3)))
         for side in (1.0, -1.0):
-            _add_borders(mesh, scene, street, side, terrain, look, rng)
+            _add_borders(mesh, scene, street, side, terrain, look, rng, houses)
+    for point, facing, kind in signs(layout, style.signs_per_street, rng):
+        furniture.add_sign(mesh, _on(terrain, point), facing, kind)
+    for fence in layout.fences:
+        a, b = _on(terrain, fence[0]), _on(terrain, fence[1])
+        if rng.random() < 0.45:
+            add_hedge(mesh, a, b, float(rng.uniform(0.9, 1.8)), look.season, rng)
+        else:
+            furniture.add_fence(mesh, a, b, np.array([200, 190, 176]) * rng.uniform(0.5, 1.15))
+    add_works(mesh, layout, terrain)
     return np.concatenate(lamps)
 
 
+def _ground_of(scene: Scene, layout: Layout) -> Occupancy:
+    """Return where no hedge may grow: streets, houses, car parks, water, rails."""
+    taken = Occupancy(scene.size_m)
+    for street in layout.streets:
+        taken.add(street.strip(0.0, street.length_m, street.corridor_m, -street.corridor_m))
+    for park in layout.car_parks:
+        taken.add(park.outline())
+        taken.add(park.access())
+    for area in layout.areas:
+        if area.kind in ("square", "path", "terrace", "track", "yard"):
+            taken.add(area.outline)
+    across = [(river, river.half_m) for river in layout.rivers]
+    for line, half in (*across, *((rail, rail.half_m) for rail in layout.railways if rail.ballast)):
+        taken.add(line.strip(0.0, line.length_m, half + 1.0, -half - 1.0))
+    for house in layout.buildings:
+        taken.add(house.outline)
+    return taken
+
+
 def _add_lamps(mesh: MeshBuilder, street: Street, terrain: Terrain) -> F64:
-    s = np.arange(18.0, max(street.length_m - 12.0, 18.0), 27.0)
+    s = np.arange(street.clear[0] + 9.0, max(street.length_m - street.clear[1] - 3.0, street.clear[0] + 9.0), 27.0)
     feet = street.at(s, street.corridor_m - 0.35)
     for foot, middle in zip(feet, street.at(s, 0.0), strict=True):
         furniture.add_lamp(mesh, _on(terrain, foot), _unit(middle - foot))
@@ -121,19 +146,21 @@ def _add_lamps(mesh: MeshBuilder, street: Street, terrain: Terrain) -> F64:
 
 def _add_borders(
     mesh: MeshBuilder, scene: Scene, street: Street, side: float, terrain: Terrain, look: LookSpec,
-    rng: np.random.Generator,
+    rng: np.random.Generator, taken: Occupancy,
 ) -> None:  # fmt: skip
     style = STYLES[scene.style]
-    s = 16.0
-    while s < street.length_m - 20.0:
+    s = street.clear[0] + 4.0
+    while s < street.length_m - street.clear[1] - 8.0:
         length = rng.uniform(6.0, 16.0)
         chosen, kind = rng.random() < style.border_chance, rng.random()
         tint, height = np.array([200, 190, 176]) * rng.uniform(0.5, 1.15), rng.uniform(0.8, 1.7)
         if chosen and style.border_chance > 0:
-            end = min(s + length - 3.4, street.length_m - 16.0)
-            knots = np.linspace(s, end, max(2, int((end - s) / 4) + 1))
-            points = street.at(knots, side * (street.corridor_m + 0.5))
+            end = min(s + length - 3.4, street.length_m - street.clear[1] - 4.0)
+            knots = np.linspace(s, end, max(2, int((end - s) / 3) + 1))
+            points = street.at(knots, side * (street.corridor_m + 0.9))
             for a, b in pairwise(points):
+                if not taken.free(box((a + b) / 2, _unit(b - a), float(np.linalg.norm(b - a)), 0.4)):
+                    continue
                 if kind < 0.6:
                     add_hedge(mesh, _on(terrain, a), _on(terrain, b), height, look.season, rng)
                 else:

@@ -30,6 +30,9 @@ def add_building(
 ) -> None:
     """Add one building that stands at a height, metres."""
     a, b, c, d = (np.append(corner, z_m) for corner in _counter_clockwise(house.outline))
+    if house.kind == "shed":
+        _add_shed(mesh, [a, b, c, d], house, rng)
+        return
     wall = WALLS[int(rng.integers(len(WALLS)))] * rng.uniform(0.92, 1.04)
     tint = ROOFS[house.look % len(ROOFS)] * rng.uniform(0.88, 1.1)
     if roof == "barn":
@@ -90,6 +93,18 @@ def _add_wall(
             piece(start, end, 0.0, floor, lower)
     if floors > 1:
         piece(0, axes, floor, height, upper)
+
+
+def _add_shed(mesh: MeshBuilder, ring: list[F64], house: Box, rng: np.random.Generator) -> None:
+    """A hut of boards, or a garage."""
+    wood = np.array([[136, 104, 76], [110, 92, 76], [150, 146, 138], [120, 128, 110]], float)[house.look % 4]
+    up = np.array([0.0, 0.0, house.height_m - 0.4])
+    for k in range(4):
+        p, q = ring[k], ring[(k + 1) % 4]
+        wide = float(np.linalg.norm(q - p)) / 1.6
+        uv = np.array([[0, 0], [0, 1], [wide, 1], [wide, 0]])[[0, 3, 2, 1]]
+        mesh.add(np.array([[p, q, q + up, p + up]]), wood, int(Pattern.SHEETS), uv=uv)
+    _add_gable(mesh, [p + up for p in ring], wood, np.array([104, 98, 94]) * rng.uniform(0.8, 1.2), rng, barn=True)
 
 
 def _add_flat(mesh: MeshBuilder, ring: list[F64], wall: F64, rng: np.random.Generator) -> None:

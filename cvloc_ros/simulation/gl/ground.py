@@ -9,7 +9,8 @@ import numpy as np
 
 from cvloc_ros.simulation.appearance import AERIAL_DAY, GROUND_DAY, Epoch, paint_day
 from cvloc_ros.simulation.looks import LookSpec, Season
-from cvloc_ros.simulation.world import Material, World
+from cvloc_ros.simulation.materials import Material
+from cvloc_ros.simulation.world import World
 from cvloc_ros.types import U8
 
 _GREENS: dict[Season, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
@@ -19,7 +20,23 @@ _GREENS: dict[Season, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
     "winter": ((132, 122, 96), (112, 112, 78)),
     "snow": ((222, 224, 228), (226, 228, 232)),
 }
-_SOFT = (Material.MEADOW, Material.LAWN)
+_CROPS: dict[Material, dict[Season, tuple[int, int, int]]] = {
+    Material.CROPS: {
+        "spring": (122, 148, 84), "summer": (148, 152, 84), "autumn": (132, 132, 78), "winter": (122, 122, 84),
+        "snow": (220, 222, 226),
+    },
+    Material.STRAW: {
+        "spring": (120, 142, 84), "summer": (196, 176, 112), "autumn": (176, 156, 108), "winter": (142, 124, 92),
+        "snow": (224, 226, 230),
+    },
+    Material.SOIL: {"snow": (206, 206, 208)},
+    Material.TURF: {"autumn": (112, 132, 74), "winter": (116, 124, 82), "snow": (226, 228, 232)},
+    Material.FLOWERS: {"autumn": (120, 110, 62), "winter": (104, 92, 70), "snow": (224, 226, 228)},
+}  # fmt: skip
+_SOFT = (
+    Material.MEADOW, Material.LAWN, Material.CROPS, Material.STRAW, Material.SOIL, Material.TURF, Material.FLOWERS,
+    Material.TRACK, Material.BALLAST,
+)  # fmt: skip
 _BRIGHT = 1.22
 
 
@@ -29,6 +46,8 @@ def epoch_of(look: LookSpec, *, from_above: bool) -> Epoch:
     meadow, lawn = _GREENS[look.season]
     colours = [(round(r * _BRIGHT), round(g * _BRIGHT), round(b * _BRIGHT)) for r, g, b in base.colours]
     colours[Material.MEADOW], colours[Material.LAWN] = meadow, lawn
+    for crop, of_season in _CROPS.items():
+        colours[crop] = of_season.get(look.season, colours[crop])
     if from_above:
         colours = [(round(0.9 * r + 4), round(0.91 * g + 4), round(0.94 * b + 5)) for r, g, b in colours]
     return Epoch(base.name, tuple(colours), base.texture, look.wear, (0.0, 0.0), 0.0, 236 if not from_above else 228)

@@ -45,7 +45,8 @@ class Traffic:
     @staticmethod
     def _driver(street: Street, rng: np.random.Generator, speed: float) -> _Driver:
         kinds: tuple[Kind, ...] = (*KINDS, "lorry") if street.motorway else KINDS
-        lane = street.lane_m - (3.75 if street.motorway and rng.random() < 0.4 else 0.0)
+        width = 3.75 if street.motorway else street.width_m if street.lanes > 1 else 0.0
+        lane = street.lane_m - (width if rng.random() < 0.4 else 0.0)
         return _Driver(
             street, bool(rng.random() < 0.5), float(rng.uniform(0, street.length_m)),
             float(speed * rng.uniform(0.7, 1.3)),
@@ -57,8 +58,10 @@ class Traffic:
         quads = []
         for driver in self._drivers:
             street = driver.street
-            s = (driver.start_m + driver.speed_mps * time_s) % street.length_m
-            s = s if driver.forward else street.length_m - s
+            first = street.clear[0] if street.start >= 0 else 0.0
+            last = street.length_m - (street.clear[1] if street.end >= 0 else 0.0)
+            s = first + (driver.start_m + driver.speed_mps * time_s) % max(last - first, 1.0)
+            s = s if driver.forward else first + last - s
             side = -driver.offset_m if driver.forward else driver.offset_m
             places = street.at(np.array([s, s + 0.5]), side)
             away = float(np.linalg.norm(places[0] - own))
