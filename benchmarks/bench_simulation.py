@@ -15,6 +15,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cvloc_ros.simulation.world import World
+    from cvloc_ros.types import Pose2
+
 
 def run() -> list[dict[str, Any]]:
     """Measure; one row {name, unit, p50, p95, n, note} for each operation."""
@@ -33,11 +36,10 @@ def run() -> list[dict[str, Any]]:
 
 
 def _rows(device: str) -> list[dict[str, Any]]:
-    from cvloc_ros.simulation.drive import make_trajectory
+    from cvloc_ros.simulation.drive import motion_of
     from cvloc_ros.simulation.gl.build import drive_stage, map_stage
     from cvloc_ros.simulation.gl.renderer import Renderer
     from cvloc_ros.simulation.gl.rig import Rig
-    from cvloc_ros.simulation.gl.stream import PairMaker
     from cvloc_ros.simulation.raster import Grid
     from cvloc_ros.simulation.scene import FRONT, Scene
     from cvloc_ros.simulation.worlds import make_world
@@ -50,8 +52,8 @@ def _rows(device: str) -> list[dict[str, Any]]:
     rig = Rig(world, drive_stage(world))
     made_s = time.perf_counter() - start
     aerial = Renderer(map_stage(world))
-    trajectory = make_trajectory(scene, world.layout)
-    poses = [trajectory.pose(float(t)) for t in np.linspace(4.0, 60.0, 40)]
+    motion = motion_of(world)
+    poses = [motion.pose(float(t)) for t in np.linspace(4.0, 60.0, 40)]
     camera = rig.cameras[0]
     grids = [Grid(pose.x_m - 51.2, pose.y_m + 51.2, 0.2, 512, 512) for pose in poses]
     rows = [
@@ -67,11 +69,32 @@ def _rows(device: str) -> list[dict[str, Any]]:
                  "n": len(poses), "note": note})  # fmt: skip
     rig.close()
     aerial.close()
-    maker = PairMaker(world)
-    pair = _row("training pair, view and patch 512x512", lambda k: maker.at(poses[k], k), 20, note)
-    maker.close()
-    per_s = {"name": "training pairs per second", "unit": "1/s", "n": 20, "note": note}
-    return [*rows, pair, {**per_s, "p50": 1e3 / pair["p50"], "p95": 1e3 / pair["p95"]}]
+    return rows + _pair_rows(world, poses, note)
+
+
+def _pair_rows(world: World, poses: list[Pose2], note: str) -> list[dict[str, Any]]:
+    """Pairs as they are, with motion blur, with a registration field, with correspondences."""
+    from cvloc_ros.simulation.gl.stream import PairMaker
+    from cvloc_ros.types import Pose2
+
+    step = Pose2(0.05, 0.0, 0.002)
+    dim = replace(world.scene.look, exposure_s=0.008)
+    kinds: dict[str, tuple[dict[str, Any], int]] = {
+        "": ({}, 0),
+        ", motion blur": ({"look": dim}, 0),
+        ", registration field": ({"map_error_m": 1.0}, 0),
+        ", 500 correspondences": ({}, 500),
+    }
+    rows = []
+    for name, (settings, pixels) in kinds.items():
+        maker = PairMaker(replace(world, scene=replace(world.scene, **settings)), pixels=pixels)
+        row = _row(
+            f"training pair{name}", lambda k, m=maker: m.at(poses[k], k, ends=(poses[k], poses[k] @ step)), 20, note
+        )
+        maker.close()
+        per_s = {"name": f"training pairs per second{name}", "unit": "1/s", "n": 20, "note": note}
+        rows += [row, {**per_s, "p50": 1e3 / row["p50"], "p95": 1e3 / row["p95"]}]
+    return rows
 
 
 def _row(name: str, work: Callable[[int], object], n: int, note: str) -> dict[str, Any]:
