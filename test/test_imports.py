@@ -31,7 +31,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "overlays": GROUND,
     "simulation": GROUND | SIBLINGS | SESSION,
     "evaluation": GROUND | SIBLINGS | SESSION | {"overlays", "simulation"},
-    "cli": GROUND | SIBLINGS | SESSION | {"overlays", "simulation", "evaluation", "ros"},
+    "datasets": GROUND | SIBLINGS | SESSION | {"simulation"},
+    "training": GROUND | SIBLINGS | SESSION | {"datasets", "evaluation", "overlays"},
+    "cli": GROUND | SIBLINGS | SESSION | {"overlays", "simulation", "datasets", "training", "evaluation", "ros"},
     "ros": GROUND | SIBLINGS | SESSION | {"overlays", "evaluation"},
     "__init__": frozenset(),
 }
@@ -46,9 +48,10 @@ HTTP_PACKAGES = {"requests", "urllib3", "http", "pyrate_limiter", "socket", "aio
 ONLY_IN = {
     **dict.fromkeys(ROS_PACKAGES, frozenset({"ros"})),
     **dict.fromkeys(HTTP_PACKAGES, frozenset({"tiles"})),
-    "torch": frozenset({"matching", "estimation", "simulation"}),
+    "torch": frozenset({"matching", "estimation", "simulation", "training"}),
+    **dict.fromkeys(("accelerate", "tensorboard"), frozenset({"training"})),
 }
-HEAVY = {"torch", "rasterio", "matplotlib", "plotly", "scipy", "rosbags", "transformers"}
+HEAVY = {"torch", "rasterio", "matplotlib", "plotly", "scipy", "rosbags", "transformers", "accelerate"}
 """Never imported by `import cvloc_ros.session` or the command line before they are needed."""
 
 

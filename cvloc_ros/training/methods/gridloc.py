@@ -1,0 +1,135 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training of GridLoc."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cvloc_ros.config import Matching
+from cvloc_ros.datasets.sample import Sample
+from cvloc_ros.matching import weights
+from cvloc_ros.matching.fg2.aerial import crop_near, cut, to_device
+from cvloc_ros.matching.fg2.projection import looking
+from cvloc_ros.matching.fg2.views import roll, roll_to_north, to_tensor
+from cvloc_ros.matching.gridloc.loss import loss
+from cvloc_ros.matching.gridloc.matcher import GridLocMatcher, choose, upright, visible_part
+from cvloc_ros.matching.gridloc.model import Model, create, open_model, save
+from cvloc_ros.matching.gridloc.settings import VARIANTS, GridLocSettings
+from cvloc_ros.matching.gridloc.vgg import Vgg16, load_imagenet
+from cvloc_ros.training.config import Training
+from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, settings_of, stack
+from cvloc_ros.types import GroundProjector, Matcher, Pose2, SearchWindow
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """Weight of the offsets against that of the classes."""
+
+    offset: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GridLocInputs:
+    """Makes examples as the matcher looks at its newest view."""
+
+    settings: GridLocSettings
+
+    def example(self, sample: Sample, window: SearchWindow) -> Batch | None:
+        """See `methods.method.Inputs`."""
+        settings = self.settings
+        chosen = choose(sample.views, settings, 1)
+        if not chosen:
+            return None
+        view = upright(chosen[0])
+        yaw = window.centre.yaw_rad + view.T_ref_base.yaw_rad
+        if settings.align == "roll":
+            view = roll(view, roll_to_north(view, yaw))
+        direction = looking(view.T_base_camera)
+        crop = crop_near(window.centre.xy, yaw + direction if settings.align == "heading" else None)
+        patch = sample.patch
+        image, valid = cut(to_device(patch, _CPU), patch, crop, settings.extent_m, settings.aerial_size)
+        if not bool((valid > 0).any()):
+            return None
+        camera = sample.pose @ view.T_ref_base @ Pose2.at(view.T_base_camera[:2, 3], direction)
+        return {
+            "ground": to_tensor(visible_part(view, settings), settings.ground_size, _CPU)[0],
+            "aerial": image[0],
+            "position": torch.from_numpy(crop.from_map(camera.xy)),
+            "heading": torch.tensor(crop.turn_rad + math.pi / 2 - camera.yaw_rad, dtype=torch.float64),
+        }
+
+    def collate(self, examples: Sequence[Batch]) -> Batch:
+        """See `methods.method.Inputs`."""
+        return stack(examples, ("ground", "aerial", "position", "heading"))
+
+
+class GridLocTrainee(Trainee):
+    """Network and extractors with the losses of class and offset."""
+
+    def __init__(self, model: Model, settings: LossSettings) -> None:
+        super().__init__()
+        self.network, self.ground, self.aerial = model.network, model.ground, model.aerial
+        self.loss = settings
+
+    @property
+    def model(self) -> Model:
+        """The parts as the matcher takes them."""
+        return Model(self.network, self.ground, self.aerial)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses of a batch."""
+        head = self.model.locate(batch["ground"], batch["aerial"])
+        settings = self.network.settings
+        with torch.autocast(head.logits.device.type, enabled=False):
+            head = type(head)(head.logits.float(), head.offset.float(), head.turn.float())
+            labels = settings.grid.encode(batch["position"], batch["heading"])
+            found = loss(head, labels, settings, self.loss.offset)
+        return {"total": found.total.mean(), "entropy": found.entropy, "offset": found.offset}
+
+    def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """See `Trainee`."""
+        return list(self.network.parameters()), [*self.ground.parameters(), *self.aerial.parameters()]
+
+
+class GridLocMethod:
+    """See `methods.method.Method`."""
+
+    def __init__(self, config: Training) -> None:
+        base, changes = settings_of(config, VARIANTS, GridLocSettings())
+        self.settings: GridLocSettings = changed(base, changes, "GridLoc")
+        self._config = config
+        self.inputs = GridLocInputs(self.settings)
+
+    def trainee(self, device: torch.device) -> GridLocTrainee:
+        """See `methods.method.Method`."""
+        model = create(self.settings, device)
+        if self._config.backbone_weights:
+            for part in (model.ground, model.aerial):
+                if isinstance(part, Vgg16):
+                    load_imagenet(part, self._config.backbone_weights)
+        return GridLocTrainee(model, loss_settings(LossSettings, self._config.loss, "GridLoc"))
+
+    def save(self, trainee: GridLocTrainee, path: Path) -> None:
+        """See `methods.method.Method`."""
+        save(trainee.model, path)
+
+    def load(self, trainee: GridLocTrainee, path: Path | str) -> None:
+        """See `methods.method.Method`."""
+        read = open_model(path, _CPU)
+        for name in ("network", "ground", "aerial"):
+            weights.load_into(getattr(trainee, name), getattr(read, name).state_dict(), f"GridLoc, {name}", path)
+
+    def matcher(
+        self, trainee: GridLocTrainee, config: Matching, device: torch.device, ground: GroundProjector
+    ) -> Matcher:
+        """See `methods.method.Method`."""
+        return GridLocMatcher(config, device, ground, trainee.model)

@@ -1,0 +1,187 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training of Loc²."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cvloc_ros.config import Depth, Loc2, Matching
+from cvloc_ros.datasets.sample import Sample
+from cvloc_ros.errors import ModelError
+from cvloc_ros.matching import depth, weights
+from cvloc_ros.matching.layers import backbone
+from cvloc_ros.matching.layers.pose import Alignment
+from cvloc_ros.matching.loc2 import checkpoint
+from cvloc_ros.matching.loc2.aerial import cell_mask
+from cvloc_ros.matching.loc2.ground import GroundEncoder, to_image
+from cvloc_ros.matching.loc2.loss import LossSettings, loss
+from cvloc_ros.matching.loc2.matcher import Loc2Matcher, Loc2Model, crop_for
+from cvloc_ros.matching.loc2.network import Loc2Network
+from cvloc_ros.training.config import Training
+from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, stack
+from cvloc_ros.types import GroundProjector, GroundView, Matcher, Pose2, SearchWindow
+
+_CPU = torch.device("cpu")
+_PATCH = {"conv": 8}
+_PATCH_DINO = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Loc2Settings:
+    """One model: the keys of `matcher.loc2` that a model is bound to, and the sizes of its projectors."""
+
+    backbone: str = "vitl14"
+    widths: tuple[int, ...] = (512, 256, 128)
+    layers: int = 3
+    max_views: int = 2
+    geometry: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Loc2Inputs:
+    """Makes examples as the matcher encodes views and places its crop."""
+
+    config: Loc2
+    depth: Depth
+    patch_px: int
+    most: int
+
+    def example(self, sample: Sample, window: SearchWindow) -> Batch | None:
+        """See `methods.method.Inputs`."""
+        views = sorted(sample.views, key=lambda view: -view.stamp_ns)[: self.most]
+        if not views:
+            return None
+        encoder = self._encoder()
+        parts = [self._view(encoder, view) for view in views]
+        if not any(bool(part["valid"].any()) for part in parts):
+            return None
+        crop = crop_for(self.config, views[0], window)
+        rgb, valid = crop.cut(sample.patch, self.config.aerial_px)
+        imagery = torch.from_numpy(cell_mask(valid, self.config.aerial_cells))
+        if not bool(imagery.any()):
+            return None
+        published = self.config.geometry == "published"
+        points = crop.points(self.config.aerial_cells, published=published) - crop.centre.xy
+        return {
+            "views": parts,
+            "aerial": to_image(rgb, rgb.shape[:2], _CPU)[0],
+            "imagery": imagery,
+            "points": torch.from_numpy(points).float(),
+            "position": torch.from_numpy(sample.pose.xy - crop.centre.xy).float(),
+            "yaw": torch.tensor(sample.pose.yaw_rad).float(),
+        }
+
+    def collate(self, examples: Sequence[Batch]) -> Batch:
+        """See `methods.method.Inputs`."""
+        views = []
+        for slot in range(max(len(example["views"]) for example in examples)):
+            like = next(example["views"][slot] for example in examples if slot < len(example["views"]))
+            blind = {name: torch.zeros_like(value) for name, value in like.items()}
+            filled = [example["views"][slot] if slot < len(example["views"]) else blind for example in examples]
+            views.append(stack(filled, ("image", "lifted", "valid")))
+        return {"views": views, **stack(examples, ("aerial", "imagery", "points", "position", "yaw"))}
+
+    def _encoder(self) -> GroundEncoder:
+        provider = depth.create(self.depth, _CPU)
+        published = self.config.geometry == "published"
+        return GroundEncoder(
+            lambda image: image, provider, (self.config, self.depth), _CPU, patch_px=self.patch_px, published=published
+        )
+
+    def _view(self, encoder: GroundEncoder, view: GroundView) -> Batch:
+        points = encoder.points(view)
+        turned = Pose2(0.0, 0.0, view.T_ref_base.yaw_rad).apply(points.displacement)
+        lifted = view.T_ref_base.apply(points.camera_xy) + turned
+        return {
+            "image": encoder.image(view)[0],
+            "lifted": torch.from_numpy(np.ascontiguousarray(lifted)).float(),
+            "valid": torch.from_numpy(np.ascontiguousarray(points.valid)),
+        }
+
+
+class Loc2Trainee(Trainee):
+    """Network and backbone with the published losses."""
+
+    def __init__(self, network: Loc2Network, tokens: backbone.Backbone, settings: LossSettings) -> None:
+        super().__init__()
+        self.network, self.backbone = network, tokens
+        self.loss = settings
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses of a batch."""
+        network, views = self.network, batch["views"]
+        images = torch.cat([view["image"] for view in views])
+        described = network.describe_ground(self.backbone(images).float()).float()
+        ground = torch.cat(torch.split(described, len(batch["aerial"])), 2)
+        lifted, valid = (torch.cat([view[name] for view in views], 1) for name in ("lifted", "valid"))
+        aerial = network.describe_aerial(self.backbone(batch["aerial"]).float()).float()
+        with torch.autocast(aerial.device.type, enabled=False):
+            scores, probability = network.compare(aerial, ground, valid)
+            probability = torch.nan_to_num(probability * batch["imagery"][:, :, None])
+            c, s = torch.cos(batch["yaw"]), torch.sin(batch["yaw"])
+            rotation = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)
+            truth = Alignment(rotation, batch["position"], torch.ones_like(c), torch.ones_like(c) > 0)
+            found = loss(scores, probability, batch["points"], lifted, truth, self.loss)
+        return {"total": found.total.mean(), "points_m": found.points_m, "contrast": found.contrast}
+
+    def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """See `Trainee`."""
+        inside = {id(parameter) for parameter in self.backbone.parameters()}
+        own = [parameter for parameter in self.network.parameters() if id(parameter) not in inside]
+        return own, [parameter for parameter in self.backbone.parameters() if parameter.requires_grad]
+
+
+class Loc2Method:
+    """See `methods.method.Method`."""
+
+    def __init__(self, config: Training) -> None:
+        if config.variant:
+            msg = f"variant {config.variant!r}: loc2 has none, its settings say all"
+            raise ModelError(msg)
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.settings.items()}
+        self.settings: Loc2Settings = changed(Loc2Settings(), given, "Loc²")
+        self._config = config
+        matcher = config.localizer.get("matcher", {})
+        self.loc2 = Loc2.model_validate(
+            {**matcher.get("loc2", {}), **self.settings.geometry, "backbone": self.settings.backbone}
+        )
+        if self.loc2.geometry == "auto":
+            self.loc2 = self.loc2.model_copy(update={"geometry": "mended"})
+        self._depth = Depth.model_validate(matcher.get("depth", {}))
+        patch = _PATCH.get(self.settings.backbone, _PATCH_DINO)
+        self.inputs = Loc2Inputs(self.loc2, self._depth, patch, self.settings.max_views)
+
+    def trainee(self, device: torch.device) -> Loc2Trainee:
+        """See `methods.method.Method`."""
+        tokens = backbone.create(self.settings.backbone, self._config.backbone_weights, device)
+        network = Loc2Network(
+            tokens, widths=self.settings.widths, layers=self.settings.layers, cells=self.loc2.aerial_cells
+        )
+        return Loc2Trainee(network.to(device), tokens, loss_settings(LossSettings, self._config.loss, "Loc²"))
+
+    def save(self, trainee: Loc2Trainee, path: Path) -> None:
+        """See `methods.method.Method`."""
+        stated = {name: getattr(self.loc2, name) for name in checkpoint.BOUND}
+        facts = {"model": "loc2", "geometry": self.loc2.geometry, "settings": json.dumps(stated)}
+        weights.write_tensors(path, trainee.network.state_dict(), facts)
+
+    def load(self, trainee: Loc2Trainee, path: Path | str) -> None:
+        """See `methods.method.Method`."""
+        checkpoint.fill(trainee.network, checkpoint.read(path), path)
+
+    def matcher(
+        self, trainee: Loc2Trainee, config: Matching, device: torch.device, ground: GroundProjector
+    ) -> Matcher:
+        """See `methods.method.Method`."""
+        bound = config.model_copy(update={"loc2": self.loc2, "depth": self._depth})
+        model = Loc2Model(trainee.backbone, trainee.network, published=self.loc2.geometry == "published")
+        return Loc2Matcher(bound, device, ground, model)
