@@ -17,7 +17,7 @@ function plot(id, traces, layout, height = "") {
   const place = document.getElementById(id);
   if (!place.classList.contains("js-plotly-plot")) place.replaceChildren();
   place.style.height = height;
-  Plotly.react(id, traces, base(layout), settings);
+  Plotly.react(id, traces, base({ showlegend: true, ...layout }), settings);
 }
 
 const text = (name) => name.replaceAll("&", "&amp;").replaceAll("<", "&lt;");  // plotly reads tags in names

@@ -14,7 +14,7 @@ from typing import Any
 
 from cvloc_ros.errors import ConfigError
 from cvloc_ros.evaluation.suite import tables
-from cvloc_ros.evaluation.suite.tables import Table, Tree, counted, decimal, share, value
+from cvloc_ros.evaluation.suite.tables import Table, Tree, counted, decimal, plural, share, value
 
 COLOURS = 6
 WRONG_NEES = 10.0
@@ -122,10 +122,10 @@ def _card(group: Tree, colour: int) -> str:
     big = "no pose" if median["value"] is None else f"{decimal(median['value'])} m"
     limits = "" if median["low"] is None else f"[{decimal(median['low'])}, {decimal(median['high'])}]"
     beside = "" if gnss is None else f'<p class="beside">GNSS alone <b>{decimal(gnss)} m</b></p>'
-    drives = "1 drive" if group["drives"] == 1 else f"{group['drives']} drives"
+    drives, attempts = plural(group["drives"], "drive"), plural(group["attempts_inside"], "attempt")
     return (
         f'<article class="card" style="--mark:var(--m{colour})"><h2>{escape(group["matcher"])}</h2>'
-        f'<div class="of">{escape(group["condition"])} · {drives}{failed} · {group["attempts_inside"]} attempts</div>'
+        f'<div class="of">{escape(group["condition"])} · {drives}{failed} · {attempts}</div>'
         f'<div class="big">{big} <small>{"median error" if median["n"] else ""} {limits}</small></div>{beside}'
         f"<table><tbody>{lines}</tbody></table></article>"
     )

@@ -67,20 +67,19 @@ def notices(summary: Tree) -> list[tuple[str, str]]:
         text = f"{which} results rest on fewer than {least} drives: no interval is given, and other drives may differ."
         found.append(("Few drives", text))
     if summary["failed_runs"]:
-        runs = "run" if len(summary["failed_runs"]) == 1 else "runs"
-        text = f"{len(summary['failed_runs'])} {runs} ended with an error; nothing of them is in the other numbers."
-        found.append(("Failed", text))
+        runs = plural(len(summary["failed_runs"]), "run")
+        found.append(("Failed", f"{runs} ended with an error; nothing of them is in the other numbers."))
     return found
 
 
 def conditions(summary: Tree) -> str:
     """Return data, date, hardware and sample size in a sentence."""
     attempts = sum(group["attempts"] for group in summary["groups"])
-    first, last = summary["date"] or ("unknown date",) * 2
-    days = " to ".join(dict.fromkeys((first[:10], last[:10])))
+    days = " to ".join(dict.fromkeys(date[:10] for date in summary["date"] or ())) or "unknown date"
+    kind = "simulated drive" if summary["simulated"] == "all" else "drive"
     return (
-        f"{summary['drives']} {'simulated ' if summary['simulated'] == 'all' else ''}drives, {summary['runs']} runs, "
-        f"{attempts} attempts, {summary['driven_s'] / 60:.1f} min of driving in all runs; {days}; "
+        f"{plural(summary['drives'], kind)}, {plural(summary['runs'], 'run')}, {plural(attempts, 'attempt')}, "
+        f"{summary['driven_s'] / 60:.1f} min of driving in all runs; {days}; "
         f"{'; '.join(summary['hardware']) or 'unknown hardware'}; cvloc_ros {summary['version']}."
     )
 
@@ -291,6 +290,11 @@ def percent(part: float | None) -> str:
         return NONE
     text = f"{100 * part:.0f}" if 0.1 <= part <= 0.99 or part in (0.0, 1.0) else f"{100 * part:.1f}"
     return {"100.0": "> 99.9", "0.0": "< 0.1"}.get(text, text) + " %"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number of things."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def decimal(number: float | None, digits: int = 2) -> str:

@@ -47,6 +47,11 @@ def test_markdown_says_data_date_hardware_and_failures(made_up: Maker, rng: np.r
     assert "None" not in text
 
 
+def test_unknown_date_and_a_single_drive_read_well(by_hand: Maker) -> None:
+    said = tables.conditions(summarize([by_hand([{}])]))
+    assert said.startswith("1 drive, 1 run, 1 attempt, 0.0 min of driving in all runs; unknown date; unknown hardware;")
+
+
 def test_real_drives_are_not_called_simulated(by_hand: Maker) -> None:
     assert "imulated" not in tables.markdown(summarize([by_hand([{}])]))
 
