@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ class Calibration(Section):
             part.write_text(head + text, encoding="utf-8")
             part.replace(path)
         except OSError as err:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             msg = f"{path} cannot be written: {err.strerror}; choose another --out"
             raise CvlocError(msg) from err
 

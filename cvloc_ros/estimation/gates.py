@@ -21,9 +21,17 @@ Refusal = tuple[Status, str]
 
 def calibrate(estimate: PoseEstimate, config: Estimation) -> PoseEstimate:
     """Scale the covariance, and add the geo-registration error of the imagery as a floor."""
-    floor = np.diag([config.sigma_floor_m**2, config.sigma_floor_m**2, math.radians(config.sigma_floor_deg) ** 2])
-    covariance = config.covariance_scale * estimate.covariance + floor
+    covariance = config.covariance_scale * estimate.covariance + _floor(config)
     return dataclasses.replace(estimate, covariance=(covariance + covariance.T) / 2.0)
+
+
+def bare(estimate: PoseEstimate, config: Estimation) -> PoseEstimate:
+    """Undo `calibrate`."""
+    return dataclasses.replace(estimate, covariance=(estimate.covariance - _floor(config)) / config.covariance_scale)
+
+
+def _floor(config: Estimation) -> F64:
+    return np.diag([config.sigma_floor_m**2, config.sigma_floor_m**2, math.radians(config.sigma_floor_deg) ** 2])
 
 
 def street_coverage(patch: AerialPatch, pose: Pose2) -> float:

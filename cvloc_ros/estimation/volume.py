@@ -54,6 +54,22 @@ def from_volume(volume: ScoreVolume, config: Estimation) -> PoseEstimate | None:
     )
 
 
+def probability_near(volume: ScoreVolume, pose: Pose2, config: Estimation) -> float:
+    """Log of the posterior probability that base is within the ambiguity radius, and the same way round, of a pose.
+
+    This is what the ambiguity gate asks about: which place, not where exactly in it.
+    """
+    turned = np.abs(wrap(volume.yaw_rad - pose.yaw_rad)) <= _OTHER_YAW_RAD
+    away = np.ix_(
+        np.flatnonzero(turned),
+        np.flatnonzero(np.abs(volume.y_m - pose.y_m) <= config.ambiguity_radius_m),
+        np.flatnonzero(np.abs(volume.x_m - pose.x_m) <= config.ambiguity_radius_m),
+    )
+    log_p = volume.log_likelihood.double() / config.temperature
+    near = log_p[tuple(torch.as_tensor(index, device=log_p.device) for index in away)]
+    return float(torch.logsumexp(near.flatten(), 0) - torch.logsumexp(log_p.flatten(), 0))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Summit:
     """A peak between cells, over (yaw, y, x): its offset (3,) from the best cell and its curvature as a covariance.
