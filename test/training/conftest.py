@@ -111,6 +111,12 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def sample_of() -> Callable[..., Sample]:
+    """Make a sample of a number, seen by cameras of these names."""
+    return make_sample
+
+
+@pytest.fixture
 def small(shards: Path) -> Callable[..., Training]:
     """Settings of a small training of a method; keyword arguments replace keys of `run`, `over` whole sections."""
 

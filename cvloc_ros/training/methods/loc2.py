@@ -113,8 +113,13 @@ class Loc2Trainee(Trainee):
 
     def __init__(self, network: Loc2Network, tokens: backbone.Backbone, settings: LossSettings) -> None:
         super().__init__()
-        self.network, self.backbone = network, tokens
-        self.loss = settings
+        self.network, self.loss = network, settings
+        self._tokens = [tokens]  # a list: it is part of the network already
+
+    @property
+    def backbone(self) -> backbone.Backbone:
+        """What makes tokens of images."""
+        return self._tokens[0]
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of a batch."""

@@ -1,0 +1,172 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Each method is trained on what its matcher gives to its network, and its matcher takes what was trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cvloc_ros.config import Config, merge
+from cvloc_ros.datasets.sample import Sample
+from cvloc_ros.errors import ModelError
+from cvloc_ros.imaging.ground import BirdsEye
+from cvloc_ros.matching import registry, weights
+from cvloc_ros.matching.layers.backbone import ConvBackbone
+from cvloc_ros.training.config import Training
+from cvloc_ros.training.loop import train
+from cvloc_ros.training.methods.method import create
+from cvloc_ros.types import Pose2, SearchWindow
+
+CPU = torch.device("cpu")
+METHODS = ("fg2", "viewbridge", "gridloc", "loc2")
+Make = Callable[..., Training]
+SampleOf = Callable[..., Sample]
+
+
+def window_near(pose: Pose2) -> SearchWindow:
+    return SearchWindow(Pose2(pose.x_m + 3.3, pose.y_m - 4.1, pose.yaw_rad + 0.1), 12.0, 0.3)
+
+
+def flat(tree: Any) -> list[torch.Tensor]:
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    return [leaf for part in (tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else [])
+            for leaf in flat(part)]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_inputs_are_those_of_the_matcher(
+    method: str, small: Make, sample_of: SampleOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = create(small(method))
+    trainee = made.trainee(CPU).eval()
+    sample = sample_of(3)
+    window = window_near(sample.pose)
+    seen: list[torch.Tensor] = []
+    forward = ConvBackbone.forward
+    monkeypatch.setattr(ConvBackbone, "forward", lambda self, x: (seen.extend(x), forward(self, x))[1])
+    matcher = made.matcher(trainee, Config().matcher, CPU, BirdsEye())
+    matcher.match(sample.views, matcher.encode_aerial(sample.patch), window)
+    by_matcher = list(seen)
+    seen.clear()
+    example = made.inputs.example(sample, window)
+    assert example is not None
+    with torch.no_grad():
+        trainee(made.inputs.collate([example]))
+    assert len(by_matcher) == len(seen) == 2
+    for image in by_matcher:
+        assert any(image.shape == other.shape and torch.equal(image, other) for other in seen)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_true_pose_is_told_in_the_frame_of_the_inputs(method: str, small: Make, sample_of: SampleOf) -> None:
+    inputs = create(small(method)).inputs
+    sample = sample_of(4)
+    for number in range(3):
+        window = window_near(Pose2(sample.pose.x_m + number, sample.pose.y_m, sample.pose.yaw_rad + 0.3 * number))
+        example = inputs.example(sample, window)
+        assert example is not None
+        mounted = sample.pose.apply(np.array([1.0, 0.1])) if method == "gridloc" else sample.pose.xy
+        # What lies in the aerial picture at the true place is what lies in the patch there.
+        size = example["aerial"].shape[-1]
+        position = example["position"].double().numpy()
+        down, right = (position[0], position[1]) if method != "loc2" else (None, None)
+        if down is None or right is None:
+            assert np.hypot(*position) < 12.0
+            continue
+        px = (np.array([right, down]) / 48.0 + 0.5) * size - 0.5
+        there = sample.patch.rgb[tuple(np.rint(sample.patch.px_from_map(mounted)).astype(int)[::-1])]
+        here = example["aerial"][:, round(px[1]), round(px[0])].numpy() * 255
+        assert np.abs(here - there).mean() < 40
+        assert -math.pi - 0.1 < math.remainder(float(example["heading"]), math.tau) < math.pi + 0.1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_trained_checkpoint_is_taken_by_the_matcher(
+    method: str, small: Make, sample_of: SampleOf, tmp_path: Path
+) -> None:
+    config = small(method, steps=3, evaluate_every=3)
+    outcome = train(config, tmp_path, cpu=True)
+    assert outcome.metrics["samples"] == 2
+    file = tmp_path / "best" / "model.safetensors"
+    localizer = merge(Config(), {"matcher": {"name": method, method: {"weights": str(file)}}})
+    matcher = registry.create(localizer.matcher, BirdsEye())
+    sample = sample_of(2)
+    found = matcher.match(sample.views, matcher.encode_aerial(sample.patch), window_near(sample.pose))
+    assert found is not None
+    # A training may start from them, and those of another method are refused by name.
+    train(small(method, steps=1, over={"weights": str(file)}), tmp_path / "more", cpu=True)
+    other = "gridloc" if method != "gridloc" else "fg2"
+    with pytest.raises(ModelError, match=str(file)):
+        train(small(other, steps=1, over={"weights": str(file)}), tmp_path / "wrong", cpu=True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_losses_fall_on_samples_that_are_seen_again_and_again(method: str, small: Make, sample_of: SampleOf) -> None:
+    torch.manual_seed(0)
+    made = create(small(method))
+    trainee = made.trainee(CPU)
+    samples = [sample_of(number) for number in range(2)]
+    examples = [made.inputs.example(sample, window_near(sample.pose)) for sample in samples]
+    batch = made.inputs.collate([example for example in examples if example is not None])
+    optimiser = torch.optim.AdamW([*trainee.groups()[0], *trainee.groups()[1]], 3e-3)
+    totals = []
+    for _ in range(25):
+        parts = trainee(batch)
+        optimiser.zero_grad()
+        parts["total"].backward()
+        optimiser.step()
+        totals.append(float(parts["total"].detach()))
+    assert np.mean(totals[-3:]) < 0.8 * np.mean(totals[:3])
+
+
+@pytest.mark.parametrize("method", ["fg2", "viewbridge", "loc2"])
+def test_samples_with_different_numbers_of_views_share_a_batch(method: str, small: Make, sample_of: SampleOf) -> None:
+    made = create(small(method))
+    trainee = made.trainee(CPU).eval()
+    samples = [sample_of(1, ("front",)), sample_of(2, ("front", "roof"))]
+    examples = [made.inputs.example(sample, window_near(sample.pose)) for sample in samples]
+    batch = made.inputs.collate([example for example in examples if example is not None])
+    with torch.no_grad():
+        torch.manual_seed(0)
+        together = trainee(batch)
+        alone = trainee(made.inputs.collate(examples[:1]))
+    assert together["contrast"].shape == (2,)
+    assert torch.isfinite(torch.cat([leaf.flatten() for leaf in together.values()])).all()
+    # Views that see nothing change nothing: the drawn matches differ, so the scores are compared by the loss.
+    assert float(together["contrast"][0]) == pytest.approx(float(alone["contrast"][0]), rel=0.15)
+
+
+def test_heights_come_from_depth(small: Make, sample_of: SampleOf) -> None:
+    inputs: Any = create(small("viewbridge")).inputs
+    sample = sample_of(5)
+    example = inputs.example(sample, window_near(sample.pose))
+    assert bool(example["known"].any()) and float(example["bins"][example["known"]].abs().max()) < 0.05
+    blind = dataclasses.replace(sample, views=(dataclasses.replace(sample.views[0], depth=None),))
+    assert not bool(inputs.example(blind, window_near(sample.pose))["known"].any())
+
+
+def test_settings_that_do_not_exist_are_named(small: Make) -> None:
+    with pytest.raises(ModelError, match="cels unknown"):
+        create(small("fg2", {"settings": {"cels": 3}}))
+    with pytest.raises(ModelError, match="variant 'vigour' of gridloc is unknown"):
+        create(small("gridloc", {"variant": "vigour", "settings": {}}))
+    with pytest.raises(ModelError, match="beta unknown"):
+        create(small("fg2", {"loss": {"beta": 1.0}})).trainee(CPU)
+
+
+def test_weights_of_loc2_state_what_they_are_bound_to(small: Make, tmp_path: Path) -> None:
+    made = create(small("loc2"))
+    made.save(made.trainee(CPU), tmp_path / "m.safetensors")
+    assert weights.read_facts(tmp_path / "m.safetensors")["geometry"] == "mended"
+    keys = {"weights": str(tmp_path / "m.safetensors"), "extent_m": 60.0}
+    with pytest.raises(ModelError, match=r"extent_m = 60.0, but .* was trained with 48.0"):
+        registry.create(merge(Config(), {"matcher": {"name": "loc2", "loc2": keys}}).matcher, BirdsEye())
