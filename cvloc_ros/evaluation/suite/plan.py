@@ -25,7 +25,8 @@ from cvloc_ros.simulation.styles import STYLES
 from cvloc_ros.simulation.writer import node_parameters
 
 Tree = Mapping[str, Any]
-BASE = "base"
+_PATHS = ("weights", "_file", "folder")
+"""Ends of the keys whose values are paths; in a suite file they are relative to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +129,13 @@ def _told(settings: Simulated | Recorded, changes: Condition) -> Tree:
 def _job(suite: Suite, name: RunName, drive: Simulated | Recorded, changes: Condition, last: Tree) -> Job:
     try:
         scene = scene_of(drive) if isinstance(drive, Simulated) else None
-        setup = Setup(scene)
-        for axis, value in _told(drive, changes).items():
+        setup, values = Setup(scene), _told(drive, changes)
+        for axis, value in values.items():
             setup = AXES[axis].set(setup, value)
         recorded = drive if isinstance(drive, Recorded) else None
-        matcher = _anchored(suite.matchers[name.matcher], suite.path.parent)
         named = {"matcher": {"name": name.matcher}} if name.matcher in MATCHERS else {}
-        layers = (suite.config, drive.config, named, matcher, changes.config, setup.config, last)
+        written = (suite.config, drive.config, named, suite.matchers[name.matcher], changes.config, setup.config)
+        layers = (*(_anchored(layer, suite.path.parent) for layer in written), _anchored(last, Path.cwd()))
         job = Job(
             name, setup.scene, recorded, tuple(layer for layer in layers if layer), setup.yaw_deg,
             outages=(*drive.outages, *changes.outages),
@@ -143,7 +144,7 @@ def _job(suite: Suite, name: RunName, drive: Simulated | Recorded, changes: Cond
     except ConfigError as err:
         msg = f"{suite.path}: drive {name.drive}, condition {name.condition}, matcher {name.matcher}: {err}"
         raise ConfigError(msg) from err
-    return _with_yaw(job)
+    return job if values.get("yaw_deg") == "unknown" else _with_yaw(job)
 
 
 def _with_yaw(job: Job) -> Job:
@@ -210,12 +211,12 @@ def resolve(job: Job, folder: Path) -> tuple[configuration.Config, Tree]:
 
 
 def _anchored(tree: Tree, folder: Path) -> Tree:
-    """Make paths of weights absolute: in a suite file they are relative to it."""
+    """Make paths absolute: workers may run elsewhere, and files count by their content."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
             found[key] = _anchored(value, folder)
-        elif isinstance(value, str) and value and str(key).endswith("weights"):
+        elif isinstance(value, str) and value and str(key).endswith(_PATHS):
             found[key] = str((folder / Path(value).expanduser()).resolve())
         else:
             found[key] = value

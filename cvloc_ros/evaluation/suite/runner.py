@@ -19,6 +19,8 @@ from cvloc_ros.evaluation.suite.job import Failed, Task, run_task, task_of
 from cvloc_ros.evaluation.suite.plan import Job, Plan
 from cvloc_ros.evaluation.suite.record import RunName, RunRecord
 
+PATIENCE_S = 10.0
+"""How long a scheduler may take to answer."""
 Answers = Generator[tuple[Task, Finished | Failed], None, None]
 logger = logging.getLogger(__name__)
 
@@ -123,7 +125,7 @@ def _cluster_answers(tasks: Sequence[Task], crew: Crew, bar: Any) -> Answers:
         else:
             cluster = stack.enter_context(pool.LocalCluster(
                 n_workers=crew.workers, threads_per_worker=1, processes=True, dashboard_address=None,
-                memory_limit=0, silence_logs=logging.CRITICAL, scheduler_kwargs={"allowed_failures": 1},
+                memory_limit=0, silence_logs=logging.CRITICAL,
             ))  # fmt: skip
             client = stack.enter_context(pool.Client(cluster))
         futures = {
@@ -138,7 +140,7 @@ def _cluster_answers(tasks: Sequence[Task], crew: Crew, bar: Any) -> Answers:
 
 def _client(kind: Any, address: str) -> Any:
     try:
-        return kind(address, timeout=10)
+        return kind(address, timeout=PATIENCE_S)
     except (OSError, ValueError) as err:
         msg = f"--scheduler {address}: no scheduler answers there ({err}); start one with `dask scheduler`"
         raise CvlocError(msg) from err

@@ -86,6 +86,12 @@ def test_recorded_drive_starts_with_its_own_yaw(tmp_path: Path) -> None:
     assert config.geo.datum == [47, 8, 0] and config.tiles.source == str(tmp_path / "m.tif")
 
 
+def test_unknown_yaw_wins_over_that_of_a_recorded_drive(tmp_path: Path) -> None:
+    text = "title: t\ndrives: {a: {bag: b, map: m.tif, initial_yaw_deg: 70}}\nsweeps: {yaw_deg: [2, unknown]}"
+    starts = {job.name.condition: (job.yaw_sigma_deg, job.yaw_of_truth) for job in planned(tmp_path, text).jobs}
+    assert starts == {"base": (5, False), "yaw_deg=2": (2, False), "yaw_deg=unknown": (None, True)}
+
+
 def test_camera_settings_of_a_recorded_drive_wait_for_its_bag(tmp_path: Path) -> None:
     text = "title: t\ndrives: {a: {bag: b, map: m.tif, config: {cameras.front.stamp_offset_s: 0.1}}}"
     config, cameras = resolve(planned(tmp_path, text).jobs[0], Path())
