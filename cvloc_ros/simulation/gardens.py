@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from cvloc_ros.simulation.layout import Area, AreaKind, Box, Street, box
@@ -128,8 +129,11 @@ def _place(plot: Plot, wish: str, far: float, rng: np.random.Generator, taken: O
         s = float(rng.uniform(plot.start_m + length / 2 + 1.0, plot.end_m - length / 2 - 1.0))
         offset = plot.back_m + 3.4 + width / 2 + float(rng.uniform(0, room))
         centre = plot.street.at(np.array([s]), plot.side * offset)[0]
-        outline = box(centre, plot.street.ahead(s), length, width)
-        if taken.inside(outline) and taken.free(box(centre, plot.street.ahead(s), length + 1.6, width + 1.6)):
+        ahead = plot.street.ahead(s)
+        outline = box(centre, ahead, length, width)
+        plot_outline = plot.strip(plot.start_m, plot.end_m, plot.street.corridor_m, far).astype(np.float32)
+        within = all(cv2.pointPolygonTest(plot_outline, (float(x), float(y)), False) > 0 for x, y in outline)
+        if within and taken.inside(outline) and taken.free(box(centre, ahead, length + 1.6, width + 1.6)):
             taken.add(outline)
             return outline
     return None

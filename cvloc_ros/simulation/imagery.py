@@ -9,16 +9,16 @@ to be the real height of a real house. The map shows the same picture on another
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from pyproj import Transformer
 from scipy.ndimage import distance_transform_edt
 
 from cvloc_ros.config import Tiles
 from cvloc_ros.errors import ConfigError
 from cvloc_ros.geo.projection import Projection
+from cvloc_ros.simulation.heights import CELL_M, HeightField, heights_of
 from cvloc_ros.simulation.layout import STEP_M, Box, Layout, Street, Tree, box, resample
 from cvloc_ros.simulation.motion import Replayed, read_recording
 from cvloc_ros.simulation.paths import find_path
@@ -27,11 +27,14 @@ from cvloc_ros.simulation.raster import Grid
 from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.simulation.world import World
 from cvloc_ros.tiles.aerial_map import AerialMap
-from cvloc_ros.tiles.opening import open_map
+from cvloc_ros.tiles.opening import bounds_of, open_map
 from cvloc_ros.types import F64, U8, Mask
 
 _CELL_M = 0.5
 _COVERED = 0.9
+_TALL_M = 2.2
+_SURFACE = 0.01
+"""Share of tall cells from which on a height model is taken for one of the surface, not of the bare ground."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,14 +53,11 @@ def middle_of(file: str) -> tuple[float, float]:
         TileSourceError: it cannot be opened.
         ConfigError: it does not say where it lies.
     """
-    from cvloc_ros.tiles.opening import _open_local
-
-    with closing(_open_local(file, Tiles(source=file))) as imagery:
-        if imagery.bounds is None:
-            msg = f"{file}: it does not say where it lies; give --place LATITUDE LONGITUDE"
-            raise ConfigError(msg)
-        degrees = Transformer.from_crs(imagery.crs, "EPSG:4326", always_xy=True)
-        west, south, east, north = degrees.transform_bounds(*imagery.bounds)
+    bounds = bounds_of(Tiles(source=file))
+    if bounds is None:
+        msg = f"{file}: it does not say where it lies; give --place LATITUDE LONGITUDE"
+        raise ConfigError(msg)
+    west, south, east, north = bounds
     return round((south + north) / 2, 6), round((west + east) / 2, 6)
 
 
@@ -78,9 +78,13 @@ def imagery_world(scene: Scene) -> World:
     small = np.asarray(cv2.resize(photo, (coarse.columns, coarse.rows), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     finds = find(small)
     layout, replayed = _layout(scene, coarse, finds)
+    solid = None
+    field = heights_of(scene)
+    if field is not None and float((field.above > _TALL_M).mean()) > _SURFACE:
+        layout, solid = _by_heights(scene, field, small, layout)
     empty = grid.empty()
     return World(scene, layout, grid, empty, empty, empty, empty, empty, photo=photo, attribution=attribution,
-                 replayed=replayed)  # fmt: skip
+                 replayed=replayed, solid=solid)  # fmt: skip
 
 
 def _photo(imagery: AerialMap, grid: Grid, scene: Scene) -> U8:
@@ -137,6 +141,32 @@ def _layout(scene: Scene, grid: Grid, finds: Finds) -> tuple[Layout, Replayed | 
     trees = tuple(_trees(grid, finds.green & (hidden == 0) & (near == 0), rng))
     cars, others = (tuple(_cars(street, scene.rng(f"cars on imagery, {day}"))) for day in ("drive", "map"))
     return Layout((), (street,), houses, trees, cars, others), replayed
+
+
+def _by_heights(scene: Scene, field: HeightField, photo: U8, layout: Layout) -> tuple[Layout, Mask]:
+    """Take buildings and trees from a surface model: what is tall and green is a tree, what else is tall is solid."""
+    size = (field.grid.columns, field.grid.rows)
+    green = cv2.resize(find(photo).green.astype(np.uint8), size, interpolation=cv2.INTER_AREA) > 0
+    tall = field.above > _TALL_M
+    near = field.grid.empty()
+    for street in layout.streets:  # a vehicle or a wire above the road is not to be driven into
+        field.grid.fill(near, [street.strip(0.0, street.length_m, 2.2, -2.2)], 1)
+    solid = (tall & ~green & (near == 0)).astype(np.uint8)
+    solid = cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+    room = distance_transform_edt(tall & green & ~solid & (near == 0)) * CELL_M
+    trees = []
+    rng = scene.rng("trees of the surface model")
+    for _ in range(900):
+        row, column = np.unravel_index(int(room.argmax()), room.shape)
+        radius = float(room[row, column])
+        if radius < 1.0:
+            break
+        centre = np.array([field.grid.west_m + column + 0.5, field.grid.north_m - row - 0.5])
+        top = float(field.above[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].max())
+        trees.append(Tree(centre, min(radius, 3.6) * float(rng.uniform(1.0, 1.2)), top))
+        reach = int(1.3 * min(radius, 3.6)) + 1
+        room[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1] = 0
+    return replace(layout, buildings=(), trees=tuple(trees)), np.asarray(solid, dtype=np.bool_)
 
 
 def _houses(grid: Grid, roof: Mask, rng: np.random.Generator) -> list[Box]:

@@ -89,14 +89,14 @@ class OdomSpec:
 
 @dataclass(frozen=True, slots=True)
 class ImuSpec:
-    """Simulated inertial sensor: a constant bias is drawn for each axis; noise is that of one sample."""
+    """Simulated inertial sensor: a bias is drawn for each axis; noise is of one sample, the car's shaking included."""
 
     rate_hz: float = 100.0
     """0 is none."""
     gyro_bias_radps: float = 5e-4
-    gyro_noise_radps: float = 2e-3
+    gyro_noise_radps: float = 3e-3
     force_bias_mps2: float = 0.05
-    force_noise_mps2: float = 0.08
+    force_noise_mps2: float = 0.3
     attitude_deg: float = 0.3
     """Standard deviation of roll and pitch as its own filter has them."""
     smooth_s: float = 0.04
@@ -161,6 +161,8 @@ class Scene:
     style: StyleName = "town"
     imagery: str = ""
     """Map (MBTiles, GeoTIFF) whose ground the world has, around the datum; needs the renderer gl."""
+    heights: str = ""
+    """Height model (GeoTIFF) of a world on imagery: its ground, and what stands on it if it is a surface model."""
     motion: str = ""
     """Recorded motion (.npz with pose_t in s and pose_enu in m; pose_ypr in rad if it is there)."""
     motion_mode: Literal["speed", "path"] = "speed"
@@ -207,6 +209,7 @@ class Scene:
             f"style = {self.style}: one of {', '.join(NAMES)}": self.style in NAMES,
             f"renderer = {self.renderer}: flat or gl": self.renderer in ("flat", "gl"),
             f"imagery = {self.imagery}: needs renderer gl": not self.imagery or self.renderer == "gl",
+            f"heights = {self.heights}: needs imagery": not self.heights or bool(self.imagery),
             f"terrain_m = {self.terrain_m}: must be 0 to 30, and 0 without renderer gl": 0 <= self.terrain_m
             <= (30 if self.renderer == "gl" else 0),
             f"sway_deg = {self.sway_deg}: must be 0 to 5, and 0 without renderer gl": 0 <= self.sway_deg

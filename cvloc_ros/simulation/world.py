@@ -16,7 +16,7 @@ from cvloc_ros.simulation.repairs import paint_repairs
 from cvloc_ros.simulation.roads import paint_islands, paint_roads
 from cvloc_ros.simulation.scene import Scene
 from cvloc_ros.simulation.town import make_layout
-from cvloc_ros.types import U8
+from cvloc_ros.types import U8, Mask
 
 DRIVE_PAINT = PaintDay(faded=0.2)
 
@@ -39,6 +39,8 @@ class World:
     marking_aerial: U8
     photo: U8 | None = None
     """(rows, columns, 3): the ground of a world on real imagery; the rasters above are empty then."""
+    solid: Mask | None = None
+    """Cells of the surface model that stand above the ground and are no trees."""
     attribution: str = ""
     """Whom to name for the photo."""
     replayed: Replayed | None = None
@@ -62,6 +64,6 @@ def build_world(scene: Scene) -> World:
         paint_rails(layout, grid, day)
     marking, marking_aerial = grid.empty(), grid.empty()
     mark_streets(layout, grid, marking, DRIVE_PAINT, scene.rng("paint of the drive"))
-    age = PaintDay(missing=0.3 * scene.map_age, moved=0.3 * scene.map_age, faded=0.25 + 0.4 * scene.map_age)
+    age = PaintDay(missing=0.3 * scene.map_age, moved=0.3 * scene.map_age, faded=0.1 + 0.4 * scene.map_age)
     mark_streets(layout, grid, marking_aerial, age, scene.rng("paint of the map"))
     return World(scene, layout, grid, material, marking, joint, earlier, marking_aerial)

@@ -54,11 +54,29 @@ def describe_local(config: Tiles) -> str:
     """
     with closing(_open_local(config.source.strip(), config)) as imagery:
         lines = [imagery.description, imagery.attribution or "no attribution stated"]
-        if imagery.bounds is not None:
-            degrees = Transformer.from_crs(imagery.crs, "EPSG:4326", always_xy=True)
-            west, south, east, north = degrees.transform_bounds(*imagery.bounds)
+        bounds = _degrees(imagery)
+        if bounds is not None:
+            west, south, east, north = bounds
             lines.append(f"longitude {west:.6f} to {east:.6f}, latitude {south:.6f} to {north:.6f}")
         return "\n  ".join(lines)
+
+
+def bounds_of(config: Tiles) -> tuple[float, float, float, float] | None:
+    """Where a local map lies: west, south, east, north in degrees of its own datum; None if it does not say.
+
+    Raises:
+        TileSourceError: it cannot be opened.
+    """
+    with closing(_open_local(config.source.strip(), config)) as imagery:
+        return _degrees(imagery)
+
+
+def _degrees(imagery: Imagery) -> tuple[float, float, float, float] | None:
+    if imagery.bounds is None:
+        return None
+    degrees = Transformer.from_crs(imagery.crs, "EPSG:4326", always_xy=True)
+    west, south, east, north = degrees.transform_bounds(*imagery.bounds)
+    return west, south, east, north
 
 
 def _open_local(source: str, config: Tiles) -> Imagery:

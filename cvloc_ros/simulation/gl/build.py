@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import cast
 
@@ -15,9 +16,11 @@ from cvloc_ros.simulation.gl.buildings import Roof, add_building
 from cvloc_ros.simulation.gl.ground import paint_ground
 from cvloc_ros.simulation.gl.mesh import MeshBuilder, chunked, moved
 from cvloc_ros.simulation.gl.plants import add_hedge, add_tree
+from cvloc_ros.simulation.gl.relief import add_relief
 from cvloc_ros.simulation.gl.stage import Stage
 from cvloc_ros.simulation.gl.terrain import Terrain
 from cvloc_ros.simulation.gl.works import add_works, signs
+from cvloc_ros.simulation.heights import heights_of
 from cvloc_ros.simulation.layout import Box, Layout, Street, box
 from cvloc_ros.simulation.looks import LookSpec
 from cvloc_ros.simulation.occupancy import Occupancy
@@ -29,7 +32,7 @@ from cvloc_ros.types import F64
 
 def terrain_of(scene: Scene) -> Terrain:
     """Return the slopes of a world."""
-    return Terrain.rolling(scene.rng("terrain"), scene.terrain_m)
+    return replace(Terrain.rolling(scene.rng("terrain"), scene.terrain_m), field=heights_of(scene))
 
 
 def drive_stage(world: World) -> Stage:
@@ -46,6 +49,8 @@ def _stage(world: World, look: LookSpec, cars: Iterable[Box], *, from_above: boo
     scene, layout = world.scene, world.layout
     mesh, terrain = MeshBuilder(), terrain_of(scene)
     add_buildings(mesh, scene, layout.buildings, terrain)
+    if terrain.field is not None and world.solid is not None and world.photo is not None:
+        add_relief(mesh, terrain.field, world.solid, world.photo, terrain)
     shapes = scene.rng("shapes of trees")
     for tree in layout.trees:
         add_tree(mesh, tree, float(terrain.height(tree.centre)), look.season, shapes)

@@ -35,7 +35,7 @@ def add_sign(mesh: MeshBuilder, foot: F64, facing: F64, look: int) -> None:
     quad[:, 2:, 2] += low + 2 * half * (1.0 if pattern is not Pattern.SIGN_BLUE else 0.6)
     mode = CUT_OUT if pattern is not Pattern.SIGN_BLUE else 255
     mesh.add(quad, np.array([255.0] * 3), int(pattern), mode=mode, normal=np.append(facing, 0.0)[None])
-    back = quad[:, ::-1] - np.append(facing * 0.02, 0)
+    back = quad - np.append(facing * 0.02, 0)
     mesh.add(
         back[:, [1, 0, 3, 2]],
         np.array([120.0, 122, 126]),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvloc_ros.simulation.heights import HeightField
 from cvloc_ros.types import F32, F64
 
 _STEP_M = 4.0
@@ -18,6 +19,8 @@ class Terrain:
     """Height as a sum of waves (K, 5): east and north wave number (rad/m), amplitude (m), phase (rad), unused."""
 
     waves: F64
+    field: HeightField | None = None
+    """Real heights, on which the waves lie."""
 
     @classmethod
     def flat(cls) -> Terrain:
@@ -38,12 +41,14 @@ class Terrain:
     def height(self, points: F64) -> F64:
         """Height (...,) in metres at points (..., 2)."""
         phase = points @ self.waves[:, :2].T + self.waves[:, 3]
-        return np.asarray((np.sin(phase) * self.waves[:, 2]).sum(axis=-1))
+        waves = np.asarray((np.sin(phase) * self.waves[:, 2]).sum(axis=-1))
+        return waves if self.field is None else waves + self.field.height(points)
 
     def slope(self, points: F64) -> F64:
         """Rise per metre (..., 2) east and north at points (..., 2)."""
         phase = points @ self.waves[:, :2].T + self.waves[:, 3]
-        return np.asarray((np.cos(phase) * self.waves[:, 2]) @ self.waves[:, :2])
+        waves = np.asarray((np.cos(phase) * self.waves[:, 2]) @ self.waves[:, :2])
+        return waves if self.field is None else waves + self.field.slope(points)
 
     def base_pose(self, x_m: float, y_m: float, yaw_rad: float) -> F64:
         """Transform (4, 4) from a vehicle that stands here to the world, pitched and rolled as the ground is."""
@@ -65,7 +70,7 @@ class Terrain:
         Beyond its edges the world is mirrored.
         """
         across, down = size_m
-        step = _STEP_M if len(self.waves) else max(size_m)
+        step = _STEP_M if len(self.waves) or self.field is not None else max(size_m)
         x = np.unique(np.concatenate([west_m + across * (k + np.linspace(0, 1, int(np.ceil(across / step)) + 1))
                                       for k in (-1, 0, 1)]).round(6))  # fmt: skip
         y = np.unique(np.concatenate([north_m - down * (k + np.linspace(0, 1, int(np.ceil(down / step)) + 1))

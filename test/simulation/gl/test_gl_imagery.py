@@ -13,7 +13,9 @@ import pytest
 
 from cvloc_ros.errors import ConfigError
 from cvloc_ros.simulation.drive import make_trajectory
+from cvloc_ros.simulation.gl.build import map_stage, terrain_of
 from cvloc_ros.simulation.gl.stream import stream
+from cvloc_ros.simulation.heights import heights_of
 from cvloc_ros.simulation.imagery import find, middle_of
 from cvloc_ros.simulation.paths import find_path
 from cvloc_ros.simulation.raster import Grid
@@ -73,3 +75,65 @@ def test_a_place_beyond_the_imagery_is_refused_with_its_share(gl_scene: Scene) -
     scene = replace(gl_scene, imagery=str(BRIG), datum=(latitude, longitude + 0.012), size_m=(240.0, 240.0))
     with pytest.raises(ConfigError, match="covers"):
         make_world(scene)
+
+
+def _write(path: Path, bands: np.ndarray, pixel_m: float) -> str:
+    """Write bands (B, H, W) around a place in UTM 32 north."""
+    import rasterio
+    from affine import Affine
+
+    rows, columns = bands.shape[1:]
+    place = Affine(pixel_m, 0.0, 500000.0 - columns * pixel_m / 2, 0.0, -pixel_m, 5200000.0 + rows * pixel_m / 2)
+    options = {"driver": "GTiff", "height": rows, "width": columns, "count": len(bands), "dtype": bands.dtype}
+    with rasterio.open(path, "w", crs="EPSG:32632", transform=place, **options) as file:
+        file.write(bands)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def surveyed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A picture of a road between meadows with one roof and one wood, and its surface model on a slope of 4 %."""
+    pytest.importorskip("rasterio")
+    folder = tmp_path_factory.mktemp("survey")
+    rng = np.random.default_rng(1)
+    photo = np.full((3, 800, 800), 130, np.uint8)
+    photo[:, :370] = np.array([90, 128, 66], np.uint8)[:, None, None]
+    photo[:, 430:] = np.array([91, 128, 68], np.uint8)[:, None, None]
+    photo[:, 640:780, 80:720] = 170
+    photo[:, 200:260, 300:400] = np.array([160, 70, 46], np.uint8)[:, None, None]
+    photo[:, 520:600, 500:580] = np.array([4, 38, 0], np.uint8)[:, None, None]
+    photo += rng.integers(0, 80, (1, 800, 800), dtype=np.uint8)
+    photo[:, 370:430] = rng.integers(137, 142, (1, 60, 800), dtype=np.uint8)  # asphalt is even
+    columns = np.tile(np.arange(400), (400, 1))
+    heights = (300.0 + 0.04 * 0.5 * columns).astype(np.float32)
+    heights[100:130, 150:200] += 6.0
+    heights[260:300, 250:290] += 9.0
+    return _write(folder / "photo.tif", photo, 0.25), _write(folder / "heights.tif", heights[None], 0.5)
+
+
+def test_heights_of_a_surface_model_make_ground_walls_and_trees(gl_scene: Scene, surveyed: tuple[str, str]) -> None:
+    photo, heights = surveyed
+    scene = replace(
+        gl_scene, imagery=photo, heights=heights, datum=middle_of(photo), size_m=(190.0, 190.0), resolution_m=0.25,
+        projection="utm",
+    )  # fmt: skip
+    world = make_world(scene)
+    terrain = terrain_of(scene)
+    rise = terrain.height(np.array([[60.0, 0.0], [-60.0, 0.0]]))
+    assert rise[0] - rise[1] == pytest.approx(0.04 * 120.0, abs=0.3)
+    assert world.solid is not None and 250 < world.solid.sum() < 420, "the house covers 25 m x 15 m"
+    assert not world.layout.buildings and world.layout.trees
+    assert [tree.height_m for tree in world.layout.trees] == pytest.approx([9.0] * len(world.layout.trees), abs=1.0)
+    stage = map_stage(world)
+    z = stage.mesh.vertices["position"]
+    over_house = (np.abs(z[:, 0] + 12.5) < 8) & (np.abs(z[:, 1] - 42.5) < 4)
+    ground = terrain.height(np.array([-12.5, 42.5]))
+    assert z[over_house, 2].max() - ground == pytest.approx(6.0, abs=0.6)
+
+
+def test_heights_of_another_place_are_refused_with_their_share(gl_scene: Scene, surveyed: tuple[str, str]) -> None:
+    photo, heights = surveyed
+    latitude, longitude = middle_of(photo)
+    scene = replace(gl_scene, imagery=photo, heights=heights, datum=(latitude + 0.1, longitude))
+    with pytest.raises(ConfigError, match="it knows 0%"):
+        heights_of(scene)
