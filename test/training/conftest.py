@@ -110,7 +110,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sample_of() -> Callable[..., Sample]:
     """Make a sample of a number, seen by cameras of these names."""
     return make_sample
