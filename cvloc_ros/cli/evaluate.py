@@ -89,7 +89,8 @@ def evaluate(  # noqa: PLR0917
         msg = f"no run of {chosen.path} has a result\n{text}"
         raise ConfigError(msg)
     summary = summarize(results.records, results.failures, suite=chosen.title)
-    write_summary(folder, {**summary, "about": chosen.about, "skipped": _told(plan)})
+    written = chosen.path.read_text(encoding="utf-8")
+    write_summary(folder, {**summary, "about": chosen.about, "skipped": _told(plan), "suite_file": written})
     _say((folder / "results.md").read_text(encoding="utf-8") + _closing(plan, results, folder))
     _say(f"kept for the next time in {kept.root}: {kept.size_mb():.0f} MB\n")
     return EXIT_FAILED_RUNS if results.failures else 0

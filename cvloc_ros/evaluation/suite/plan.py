@@ -102,7 +102,7 @@ def make_plan(suite: Suite, choice: Choice | None = None) -> Plan:
                     continue
                 source = job.scene or drive
                 made[source] = made.get(source, -1) + 1
-                jobs.append((made[source], replace(job, facts={**facts, "settings": _told(settings, changes)})))
+                jobs.append((made[source], replace(job, facts=facts)))
     if not jobs and not skipped:
         msg = f"nothing of {suite.path} is chosen: drives are {', '.join(suite.drives)}; conditions are " + (
             ", ".join(condition for condition, _, _ in _conditions(suite))

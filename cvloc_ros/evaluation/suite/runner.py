@@ -124,7 +124,7 @@ def _cluster_answers(tasks: Sequence[Task], crew: Crew, bar: Any) -> Answers:
             client = stack.enter_context(_client(pool.Client, crew.scheduler))
         else:
             cluster = stack.enter_context(pool.LocalCluster(
-                n_workers=crew.workers, threads_per_worker=1, processes=True, dashboard_address=None,
+                n_workers=crew.workers, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
                 memory_limit=0, silence_logs=logging.CRITICAL,
             ))  # fmt: skip
             client = stack.enter_context(pool.Client(cluster))

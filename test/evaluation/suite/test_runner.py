@@ -123,6 +123,17 @@ def test_two_workers_find_the_same_and_one_that_dies_loses_nothing(alone: Result
         same(record, found(alone)[name])
 
 
+def test_workers_of_a_scheduler_are_used(alone: Results, plan: Plan, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
+    runs = Plan(tuple(job for job in plan.jobs if job.name.drive == "one"), ())
+    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
+        results = run_plan(runs, Cache(tmp_path), Crew(scheduler=cluster.scheduler_address))
+    assert found(results).keys() == {("one", "base"), ("one", "lost")}
+    for name, record in found(results).items():
+        same(record, found(alone)[name])
+    assert len(list((tmp_path / "results").glob("*.npz"))) == 2
+
+
 def test_run_that_kills_its_workers_is_a_failure_with_a_reason() -> None:
     class Future:
         def result(self) -> Any:
