@@ -142,12 +142,13 @@ def _each_drive(ax: Axes, fit: Fit) -> None:
 def _temperature(ax: Axes, fit: Fit) -> None:
     trials = sorted(fit.trials, key=lambda trial: trial.temperature)
     at = [trial.temperature for trial in trials]
-    ax.plot(at, [trial.loss for trial in trials], color="0.25", lw=2, label="loss: -log P(true place), nats")
-    ax.set(xscale="log", yscale="symlog", xlabel="temperature", ylabel="nats an attempt", title="Temperature")
+    ax.plot(at, [trial.loss for trial in trials], color="0.25", lw=2, label="-log P(true place)")
+    ax.set(xscale="log", xlabel="temperature", ylabel="nats an attempt", title="Temperature")
     ax.set_yscale("symlog", linthresh=0.1)
-    ax.set_ylim(bottom=0.0)
-    ax.axvline(fit.trials[0].temperature, color=_AFTER, lw=1.5, ls="--", label="chosen")
+    ax.set_ylim(0.0, max(1.0, *(trial.loss for trial in trials)))
+    ax.set_yticks([0, 0.05, 0.1, 0.3, 1, 3], ["0", "0.05", "0.1", "0.3", "1", "3"])
     ax.axvline(fit.before.values.temperature or 1.0, color=_BEFORE, lw=1.5, ls="--", label="before")
+    ax.axvline(fit.trials[0].temperature, color=_AFTER, lw=1.5, ls="--", label="after")
     ax.set_xticks([0.5, 1, 2, 5, 10, 20, 40], ["0.5", "1", "2", "5", "10", "20", "40"])
     ax.minorticks_off()
     shares = ax.twinx()
@@ -155,7 +156,7 @@ def _temperature(ax: Axes, fit: Fit) -> None:
     shares.plot(at, [trial.state.false_share for trial in trials], color=_LEFT_OUT, lw=2, label="false accepts")
     shares.set(ylim=(0, 1.01), ylabel="share of attempts")
     lines = [*ax.get_legend_handles_labels()[0], *shares.get_legend_handles_labels()[0]]
-    ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False, fontsize=8)
+    ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False, fontsize=8)
     for side in (ax, shares):
         side.spines["top"].set_visible(False)
     ax.grid(color="0.93")
