@@ -11,6 +11,7 @@ import numpy as np
 
 from cvloc_ros.buffers import StampBuffer
 from cvloc_ros.config import Config
+from cvloc_ros.depth_images import DepthImages
 from cvloc_ros.errors import ImageError
 from cvloc_ros.estimation.gates import Refusal
 from cvloc_ros.geo import se3
@@ -36,6 +37,7 @@ class Cameras:
             name: load_mask(camera.mask_file) for name, camera in config.cameras.items() if camera.mask_file
         }
         self._attitude: StampBuffer[tuple[float, float]] = StampBuffer(config.inputs.history_s)
+        self.depths = DepthImages(config)
         self.attitude_trouble = ""
         """Why the last image was taken to be level although an IMU is configured; empty if it was not."""
 
@@ -52,8 +54,9 @@ class Cameras:
         return self._attitude.add(stamp_ns, (roll_rad, pitch_rad))
 
     def clear(self) -> None:
-        """Forget the attitude; calibrations and masks stay."""
+        """Forget attitude and depth; calibrations and masks stay."""
         self._attitude.clear()
+        self.depths.clear()
 
     def views(self, images: Sequence[CameraImage]) -> tuple[list[GroundView], Refusal]:
         """Decode what can be decoded; the refusal tells of the first camera that could not be used."""
@@ -87,7 +90,11 @@ class Cameras:
         fault = _size_fault(rgb, camera, mask)
         if fault:
             return Status.BAD_IMAGE, f"camera {image.camera}: {fault}"
-        return GroundView(image.camera, rgb, camera, T_base_camera, image.stamp_ns, valid=mask)
+        depth = self.depths.at(image, camera)
+        if isinstance(depth, str) and self.depths.required:
+            return Status.NO_DEPTH, f"camera {image.camera}: {depth}"
+        measured = None if isinstance(depth, str) else depth
+        return GroundView(image.camera, rgb, camera, T_base_camera, image.stamp_ns, valid=mask, depth=measured)
 
     def _mounting(self, image: CameraImage) -> F64:
         """Pose of the optical frame in base, levelled by the attitude at the stamp where there is one."""

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cvloc_ros.config import Camera
+from cvloc_ros.depth_images import DepthImage
 from cvloc_ros.imaging import decode
 from cvloc_ros.imaging.camera import from_camera_info
-from cvloc_ros.types import F64, U8, CameraImage, CameraModel, GeoFix, HeadingSample, OdomSample, Pose2
+from cvloc_ros.types import F32, F64, U8, CameraImage, CameraModel, GeoFix, HeadingSample, OdomSample, Pose2
 
 UNKNOWN_FIX_SIGMA_M = 5.0
 """Taken where a fix states no covariance (COVARIANCE_TYPE_UNKNOWN, zeros or NaN): a plain receiver in the open."""
@@ -217,3 +218,14 @@ def image(message: Any, camera: str, offset_s: float = 0.0, frame_id: str = "") 
         return decode.decode_compressed(message.format, message.data)
 
     return CameraImage(camera, stamp_ns(message, offset_s), frame_id or frame(message.header.frame_id), decoder)
+
+
+def depth_image(message: Any, camera: str, offset_s: float = 0.0) -> DepthImage:
+    """Wrap a sensor_msgs/Image of depth (REP 118); nothing is decoded until `decode` is called."""
+    def decoder() -> F32:
+        return decode.decode_depth(
+            message.encoding, int(message.width), int(message.height), int(message.step), bool(message.is_bigendian),
+            message.data,
+        )  # fmt: skip
+
+    return DepthImage(camera, stamp_ns(message, offset_s), frame(message.header.frame_id), decoder)

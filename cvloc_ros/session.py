@@ -11,10 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cvloc_ros import depth_images
 from cvloc_ros.agreement import Agreement
 from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.cameras import Cameras
 from cvloc_ros.config import Config
+from cvloc_ros.depth_images import DepthImage
 from cvloc_ros.errors import ConfigError, GeoError, TileSourceError
 from cvloc_ros.estimation import calibration
 from cvloc_ros.estimation.gates import Refusal
@@ -85,6 +87,7 @@ class Session:
             "tf conflict": "; ".join(self.transforms.conflicts()),
             "antenna": antenna if frames else "",
             "imu": self._cameras.attitude_trouble,
+            "depth": self._cameras.depths.trouble,
             "calibration": self._uncalibrated,
         }
 
@@ -94,6 +97,7 @@ class Session:
         if not config.tiles.source:
             msg = "tiles.source is empty; give a map: an .mbtiles, .tif, tile folder, URL template or provider:NAME"
             raise ConfigError(msg)
+        depth_images.check(config)
         first_fix = config.geo.datum_source == "first_fix" and not config.geo.datum
         return cls(config, None if first_fix else Projection.from_config(config.geo))
 
@@ -165,6 +169,10 @@ class Session:
         """Store roll and pitch of base against the horizon (from an IMU); return "" or why it was refused."""
         return self._cameras.add_attitude(stamp_ns, roll_rad, pitch_rad)
 
+    def add_depth(self, image: DepthImage) -> str:
+        """Store a depth image; return "" or why it was refused."""
+        return self._cameras.depths.add(image)
+
     def set_initial_pose(self, stamp_ns: int, pose: Pose2, covariance: F64) -> str:
         """Start from this pose of base in map; covariance (3, 3) over x, y, yaw; huge variances mean unknown."""
         values = np.array([pose.x_m, pose.y_m, pose.yaw_rad, *np.ravel(covariance)])
@@ -176,13 +184,13 @@ class Session:
         return ""
 
     def ready(self, stamp_ns: int) -> bool:
-        """Tell whether odometry and TF have reached the stamp, so that waiting longer gains nothing."""
+        """Tell whether odometry, TF and depth have reached the stamp, so that waiting longer gains nothing."""
         frames = self.config.frames
         if self.config.prior.source == "tf":
             reach = self.transforms.latest_stamp(frames.map, frames.base)
         else:
             reach = self._history.odometry.newest_ns
-        return reach is None or reach >= stamp_ns
+        return (reach is None or reach >= stamp_ns) and self._cameras.depths.ready(stamp_ns)
 
     def localize(self, images: Sequence[CameraImage], age_s: float | None = None) -> LocalizationResult:
         """Attempt a pose at the stamp of the first image (all images belong together in time).

@@ -327,6 +327,7 @@ class Status(enum.Enum):
     NO_IMAGE = "no_image"
     BAD_IMAGE = "bad_image"
     NO_CAMERA_INFO = "no_camera_info"
+    NO_DEPTH = "no_depth"
     NO_TRANSFORM = "no_transform"
     NO_PRIOR = "no_prior"
     STALE_PRIOR = "stale_prior"

@@ -71,6 +71,13 @@ class Camera(Section):
     )
     mask_file: str = param("", "Image of the camera's size, white (255) where the vehicle itself is seen; empty: none.")
     stamp_offset_s: float = param(0.0, "Added to image stamps, for drivers that stamp late.", unit="s", ge=-5, le=5)
+    depth_topic: str = param(
+        "", "sensor_msgs/Image of depth registered to the image (REP 118: 32FC1 m, 16UC1 mm), from stereo or lidar; "
+        "empty: none."
+    )
+    depth_tolerance_s: float = param(
+        0.05, "A depth image whose stamp is this close to that of the image belongs to it.", unit="s", ge=0, le=1
+    )
 
     @model_validator(mode="after")
     def _check_mounting(self) -> Camera:

@@ -80,8 +80,8 @@ class Feed:
             for edge in messages.transforms(message):
                 static = topic == "/tf_static"
                 self.session.add_transform(edge.parent, edge.child, edge.stamp_ns, edge.matrix, static=static)
-        elif topic in wiring.infos:
-            self._camera_info(wiring.infos[topic], message)
+        elif topic in wiring.infos or topic in wiring.depths:
+            self._beside_images(topic, message)
         elif topic == wiring.fix:
             if not self._in_outage((item.log_time_ns - self.start_ns) * 1e-9):
                 self._fix(message, item.log_time_ns)
@@ -96,6 +96,18 @@ class Feed:
     def _image(self, camera: str, message: Any) -> CameraImage:
         config = self._wiring.config.cameras[camera]
         return messages.image(message, camera, config.stamp_offset_s, config.frame_id)
+
+    def _beside_images(self, topic: str, message: Any) -> None:
+        if topic in self._wiring.infos:
+            self._camera_info(self._wiring.infos[topic], message)
+        else:
+            self._depth(self._wiring.depths[topic], message)
+
+    def _depth(self, camera: str, message: Any) -> None:
+        offset_s = self._wiring.config.cameras[camera].stamp_offset_s
+        reason = self.session.add_depth(messages.depth_image(message, camera, offset_s))
+        if reason:
+            self.refused[f"depth of {camera}", reason] += 1
 
     def _camera_info(self, camera: str, message: Any) -> None:
         content = _calibration(message)

@@ -47,6 +47,8 @@ class Wiring:
     """Image topic to camera name."""
     infos: Mapping[str, str]
     """CameraInfo topic to camera name."""
+    depths: Mapping[str, str] = field(default_factory=dict)
+    """Topic of depth images to camera name."""
     fix: str = ""
     odom: str = ""
     imu: str = ""
@@ -59,7 +61,7 @@ class Wiring:
     def topics(self) -> set[str]:
         """All topics that a replay reads."""
         named = {self.fix, self.odom, self.imu, self.heading, self.datum} - {""}
-        return {*self.images, *self.infos, *named, "/tf", "/tf_static"}
+        return {*self.images, *self.infos, *self.depths, *named, "/tf", "/tf_static"}
 
 
 @dataclass(slots=True)
@@ -126,7 +128,8 @@ def wire(
     datum = next((t.name for t in bag.find("NavSatFix") if t.name.endswith("/datum")), "")
     named = {"fix_topic": fix, "odom_topic": odom, "imu_topic": imu, "heading_topic": heading}
     config = merge(config, {"inputs": named})
-    return Wiring(config, images, infos, fix, odom, imu, heading, truth, datum, tuple(finder.notes))
+    depths = _depth_topics(finder, config)
+    return Wiring(config, images, infos, depths, fix, odom, imu, heading, truth, datum, tuple(finder.notes))
 
 
 def find_cameras(bag: TopicSource) -> dict[str, dict[str, str]]:
@@ -185,6 +188,15 @@ def _camera_topics(finder: _Finder, config: Config) -> tuple[dict[str, str], dic
         elif camera.model != "equirectangular":
             finder.notes.append(f"camera {name}: no camera_info topic {info or 'is known'} in the bag")
     return images, infos
+
+
+def _depth_topics(finder: _Finder, config: Config) -> dict[str, str]:
+    named = {absolute(camera.depth_topic): name for name, camera in config.cameras.items() if camera.depth_topic}
+    for topic, name in named.items():
+        if topic not in finder.bag.topics:
+            found = _listed([other for other in finder.bag.find("Image") if "depth" in other.name])
+            finder.lacks(f"cameras.{name}.depth_topic: there is no topic {topic}; depth may be on {found}")
+    return {topic: name for topic, name in named.items() if topic in finder.bag.topics}
 
 
 def _truth_topic(bag: TopicSource, given: str) -> str:

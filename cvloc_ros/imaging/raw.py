@@ -1,6 +1,6 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`sensor_msgs/Image` data to RGB.
+"""`sensor_msgs/Image` data to RGB, or to depth.
 
 Encodings are those of `sensor_msgs/image_encodings.hpp`, and nv12. 16-bit images keep their upper byte. YUV is
 BT.601 in studio range (16..235), as cameras send it.
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from cvloc_ros.errors import ImageError
-from cvloc_ros.types import U8
+from cvloc_ros.types import F32, U8
 
 if TYPE_CHECKING:
     import array
@@ -68,6 +68,9 @@ ENCODINGS: Final = tuple(
 )
 """Encodings that `decode_raw` takes."""
 
+DEPTH_ENCODINGS: Final = {"16UC1": ("u2", 1e-3), "mono16": ("u2", 1e-3), "32FC1": ("f4", 1.0)}
+"""Encodings that `decode_depth` takes: type of a pixel, metres for one unit."""
+
 
 def decode_raw(encoding: str, width: int, height: int, step: int, is_bigendian: int, data: Buffer) -> U8:
     """Decode the fields of a `sensor_msgs/Image` to RGB (height, width, 3) u8.
@@ -100,6 +103,28 @@ def decode_raw(encoding: str, width: int, height: int, step: int, is_bigendian: 
         msg = f"{encoding} image of {width}x{height} px; at least {_SMALLEST_MOSAIC} a side are required for colour"
         raise ImageError(msg)
     return np.ascontiguousarray(convert(np.ascontiguousarray(pixels)), np.uint8)
+
+
+def decode_depth(encoding: str, width: int, height: int, step: int, is_bigendian: int, data: Buffer) -> F32:
+    """Decode the fields of a depth image (REP 118) to metres (height, width) f32, NaN where unknown.
+
+    16UC1 (and mono16, as some drivers name it) is millimetres with 0 for unknown, 32FC1 metres with 0, NaN or infinity.
+
+    Raises:
+        ImageError: another encoding, or size, step and length of the data contradict each other.
+    """
+    if encoding not in DEPTH_ENCODINGS:
+        msg = f"encoding {encoding!r} is no depth; {', '.join(DEPTH_ENCODINGS)} are (REP 118)"
+        raise ImageError(msg)
+    if width <= 0 or height <= 0 or width * height > _MAX_PIXELS:
+        msg = f"depth image of {width}x{height} px; 1 to {_MAX_PIXELS} pixels are taken; look at the publisher"
+        raise ImageError(msg)
+    kind, unit = DEPTH_ENCODINGS[encoding]
+    rows = np.ascontiguousarray(_rows(as_bytes(data), encoding, height, step, width * np.dtype(kind).itemsize))
+    values = rows.view(np.dtype(kind).newbyteorder(">" if is_bigendian else "<")).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        metres: F32 = np.where(np.isfinite(values) & (values > 0), values * np.float32(unit), np.float32(np.nan))
+    return metres
 
 
 def as_bytes(data: Buffer) -> U8:

@@ -1,6 +1,6 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One camera's image subscription. Its reliability follows what the publishers offer.
+"""Subscription to the images, or the depth, of one camera. Its reliability follows what the publishers offer.
 
 Fast DDS loses most raw images on best effort with its default buffers, and a reliable reader never matches a
 best-effort writer; so neither can be fixed beforehand.
@@ -24,13 +24,19 @@ from cvloc_ros.ros.health import Health
 class ImageFeed:
     """Subscribes best effort while no publisher is known, reliable when every publisher offers that."""
 
-    def __init__(self, node: Node, name: str, camera: Camera, on_image: Callable[[Any], None], health: Health) -> None:
-        """Subscribe; call `adapt` from time to time."""
-        self._node, self._name, self._on_image, self._health = node, name, on_image, health
-        self._type = CompressedImage if camera.transport == "compressed" else Image
-        suffix = "/compressed" if camera.transport == "compressed" else ""
+    def __init__(
+        self, node: Node, name: str, camera: Camera, on_image: Callable[[Any], None], health: Health, *,
+        depth: bool = False,
+    ) -> None:  # fmt: skip
+        """Subscribe to the images, or to `depth` (raw, a few waiting: each may be needed); call `adapt` at times."""
+        self._node, self._on_image, self._health = node, on_image, health
+        compressed = camera.transport == "compressed" and not depth
+        self._type = CompressedImage if compressed else Image
+        self._key = f"cameras.{name}.{'depth_topic' if depth else 'transport'}"
+        self._waiting = 5 if depth else 1
         # Remap rules match the full name, so a rule for the image topic must be applied before the suffix is added.
-        self.topic = node.resolve_topic_name(camera.image_topic) + suffix
+        topic = camera.depth_topic if depth else camera.image_topic
+        self.topic = node.resolve_topic_name(topic) + ("/compressed" if compressed else "")
         self.reliable = False
         self._subscription = self._subscribe()
 
@@ -39,7 +45,7 @@ class ImageFeed:
         offers = self._node.get_publishers_info_by_topic(self.topic)
         wanted = f"sensor_msgs/msg/{self._type.__name__}"
         others = sorted({offer.topic_type for offer in offers} - {wanted})
-        hint = f"topic {self.topic} carries {', '.join(others)}, expected {wanted}: set cameras.{self._name}.transport"
+        hint = f"topic {self.topic} carries {', '.join(others)}, expected {wanted}: set {self._key}"
         self._health.trouble(f"{self.topic} type", hint if others else "")
         levels = {offer.qos_profile.reliability for offer in offers if offer.topic_type == wanted}
         if levels and (reliable := levels == {ReliabilityPolicy.RELIABLE}) != self.reliable:
@@ -54,7 +60,7 @@ class ImageFeed:
 
     def _subscribe(self) -> Subscription:
         reliability = ReliabilityPolicy.RELIABLE if self.reliable else ReliabilityPolicy.BEST_EFFORT
-        qos = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
+        qos = QoSProfile(depth=self._waiting, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
         self._health.trouble(f"{self.topic} QoS", "")
         events = qos_events(self.topic, self._health)
         return self._node.create_subscription(self._type, self.topic, self._on_image, qos, event_callbacks=events)

@@ -56,6 +56,10 @@ class Inputs:
             ImageFeed(node, name, camera, partial(self.on_image, name), health)
             for name, camera in config.cameras.items()
         ]
+        self.depth_feeds = [
+            ImageFeed(node, name, camera, partial(self._on_depth, name), health, depth=True)
+            for name, camera in config.cameras.items() if camera.depth_topic
+        ]  # fmt: skip
         for name in config.cameras:
             health.expect(f"image {name}")
         self._subscriptions = [self._subscribe(*what) for what in self._topics() if what[1]]
@@ -69,7 +73,7 @@ class Inputs:
         """End all subscriptions."""
         for timer in self._timers:
             self._node.destroy_timer(timer)
-        for feed in self.feeds:
+        for feed in (*self.feeds, *self.depth_feeds):
             feed.close()
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
@@ -126,7 +130,7 @@ class Inputs:
         return self._node.create_subscription(kind, topic, callback, qos, event_callbacks=events)
 
     def _adapt(self) -> None:
-        for feed in self.feeds:
+        for feed in (*self.feeds, *self.depth_feeds):
             feed.adapt()
 
     def _release(self) -> None:
@@ -160,6 +164,11 @@ class Inputs:
             return
         self._health.trouble(source, "")
         self._session.set_calibration(name, model)
+
+    def _on_depth(self, name: str, message: Any) -> None:
+        if self.wanted():
+            offset_s = self._config.cameras[name].stamp_offset_s
+            self._store(f"depth {name}", self._session.add_depth(messages.depth_image(message, name, offset_s)))
 
     def _on_fix(self, message: Any) -> None:
         try:

@@ -17,6 +17,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from cvloc_ros.config import Config
+from cvloc_ros.depth_images import DepthImage
 from cvloc_ros.evaluation.qos import LATCHED
 from cvloc_ros.geo.projection import Projection
 from cvloc_ros.geo.transforms import TransformTree
@@ -103,6 +104,15 @@ class Maker:
         frame = f"camera_{camera}_optical_frame"
         return self.new(
             "sensor_msgs/msg/CompressedImage", header=self.header(stamp_ns, frame), format="jpeg", data=data
+        )
+
+    def depth(self, stamp_ns: int, camera: str, metres: np.ndarray) -> object:
+        """An image of 32FC1, registered to the camera's."""
+        rows, cols = metres.shape
+        return self.new(
+            "sensor_msgs/msg/Image", header=self.header(stamp_ns, f"camera_{camera}_optical_frame"), height=rows,
+            width=cols, encoding="32FC1", is_bigendian=0, step=4 * cols,
+            data=np.ascontiguousarray(metres, np.float32).view(np.uint8).ravel(),
         )
 
     def camera_info(self, stamp_ns: int, camera: str) -> object:
@@ -251,6 +261,10 @@ class FakeSession:
 
     def add_odom(self, sample: object) -> str:
         self.calls.append(("odom", sample))
+        return ""
+
+    def add_depth(self, image: DepthImage) -> str:
+        self.calls.append(("depth", image))
         return ""
 
     def set_initial_pose(self, stamp_ns: int, pose: Pose2, covariance: np.ndarray) -> str:  # noqa: ARG002

@@ -49,6 +49,7 @@ class FakeSession(Session):
         self.odometry: StampBuffer[OdomSample] = StampBuffer(60.0)
         self.headings: list = []
         self.attitudes: list = []
+        self.depths: list = []
         self.initial: list = []
         self.models: dict = {}
         self.aerial = None
@@ -99,6 +100,10 @@ class FakeSession(Session):
 
     def add_attitude(self, stamp_ns, roll_rad, pitch_rad) -> str:
         self.attitudes.append((stamp_ns, roll_rad, pitch_rad))
+        return ""
+
+    def add_depth(self, image) -> str:
+        self.depths.append(image)
         return ""
 
     def set_initial_pose(self, stamp_ns, pose, covariance) -> str:

@@ -127,7 +127,9 @@ class Rig:
 
     def _settle(self, topic: str, made: Any, qos: str) -> None:
         """Wait until the node's reader has taken the reliability of this publisher; it subscribes anew for that."""
-        feed = next(item for item in self.node._inputs.feeds if item.topic == f"/{self.namespace}/{topic}")
+        inputs = self.node._inputs
+        feeds = (*inputs.feeds, *inputs.depth_feeds)
+        feed = next(item for item in feeds if item.topic == f"/{self.namespace}/{topic}")
         wait_for(lambda: feed.reliable == (qos != "best_effort"), what=f"reliability of {topic}")
         wait_for(lambda: made.get_subscription_count() == 1, what=f"new subscription of {topic}")
 
@@ -165,6 +167,14 @@ class Rig:
             data=byte_array(pixels),
         )  # fmt: skip
         self.publisher(topic, Image, qos).publish(message)
+
+    def send_depth(self, stamp_ns: int, millimetres: int, topic: str = "depth", frame: str = "camera") -> None:
+        pixels = np.full((HEIGHT, WIDTH), millimetres, np.uint16)
+        message = Image(
+            header=convert.header(stamp_ns, frame), height=HEIGHT, width=WIDTH, encoding="16UC1", step=2 * WIDTH,
+            data=byte_array(pixels.view(np.uint8)),
+        )  # fmt: skip
+        self.publisher(topic, Image).publish(message)
 
     def send_compressed(self, stamp_ns: int, data: bytes, topic: str = "image/compressed") -> None:
         message = CompressedImage(header=convert.header(stamp_ns, "camera"), format="jpeg", data=byte_array(data))

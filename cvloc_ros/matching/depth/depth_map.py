@@ -1,15 +1,14 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a depth provider returns, and the encodings in which depth images arrive."""
+"""What a depth provider returns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from cvloc_ros.errors import ImageError
 from cvloc_ros.types import F32, F64, CameraModel, GroundView
 
 Along = Literal["axis", "ray"]
@@ -61,26 +60,6 @@ class DepthProvider(Protocol):
     def close(self) -> None:
         """Free device memory."""
         ...
-
-
-def decode(image: Any, encoding: str) -> F32:
-    """Turn a depth image (H, W) into metres, f32, NaN where unknown.
-
-    `16UC1` and `mono16` are millimetres with 0 for unknown; `32FC1` is metres with 0, NaN or infinity for unknown.
-
-    Raises:
-        ImageError: another encoding, or an array that does not have it.
-    """
-    array = np.asarray(image)
-    kinds = {"16UC1": (np.uint16, 1e-3), "mono16": (np.uint16, 1e-3), "32FC1": (np.float32, 1.0)}
-    if encoding not in kinds:
-        msg = f"depth encoding {encoding!r} is not known; {', '.join(kinds)} are (REP 118)"
-        raise ImageError(msg)
-    kind, unit = kinds[encoding]
-    if array.ndim != 2 or array.dtype != kind:
-        msg = f"depth image of shape {array.shape} and {array.dtype}; {encoding} is (H, W) of {np.dtype(kind).name}"
-        raise ImageError(msg)
-    return known(array.astype(np.float32) * np.float32(unit))
 
 
 def known(metres: F32) -> F32:

@@ -12,7 +12,7 @@ import torch
 
 from cvloc_ros.config import Depth
 from cvloc_ros.errors import ImageError, ModelError
-from cvloc_ros.matching.depth import SOURCES, DepthMap, create, decode
+from cvloc_ros.matching.depth import SOURCES, DepthMap, create
 from cvloc_ros.matching.depth.flat_ground import FlatGround
 from cvloc_ros.matching.depth.measured import Files, Measured, read
 from cvloc_ros.types import GroundView
@@ -39,26 +39,6 @@ def test_flat_ground_lies_at_z_zero(view: View, kind: str) -> None:
 def test_a_camera_under_the_road_is_an_error(view: View) -> None:
     with pytest.raises(ImageError, match="above the ground"):
         FlatGround()(view(height_m=0.0))
-
-
-def test_depth_images_are_decoded_to_metres() -> None:
-    millimetres = np.array([[0, 1500], [65535, 1]], np.uint16)
-    np.testing.assert_allclose(decode(millimetres, "16UC1"), [[np.nan, 1.5], [65.535, 0.001]], rtol=1e-6)
-    metres = np.array([[0.0, 1.5], [np.inf, -1.0]], np.float32)
-    np.testing.assert_allclose(decode(metres, "32FC1"), [[np.nan, 1.5], [np.nan, np.nan]])
-
-
-@pytest.mark.parametrize(
-    ("image", "encoding", "text"),
-    [
-        (np.zeros((2, 2), np.float32), "16UC1", "float32"),
-        (np.zeros((2, 2, 3), np.uint16), "16UC1", r"\(2, 2, 3\)"),
-        (np.zeros((2, 2), np.uint8), "mono8", "not known"),
-    ],
-)
-def test_other_depth_images_are_refused(image: np.ndarray, encoding: str, text: str) -> None:
-    with pytest.raises(ImageError, match=text):
-        decode(image, encoding)
 
 
 def test_measured_depth_counts_along_the_axis_of_a_pinhole_and_along_other_rays(view: View) -> None:
