@@ -86,7 +86,7 @@ def test_missing_and_damaged_shards_are_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cvloc data make"):
         ShardSamples(tmp_path)
     (tmp_path / "shard-000000.tar").write_bytes(b"no tar" * 200)
-    with pytest.raises(DatasetError, match="shard-000000.tar is damaged"):
+    with pytest.raises(DatasetError, match=r"shard-000000\.tar is damaged"):
         ShardSamples(tmp_path)
     pieces = encode(make())
     del pieces["patch.jpg"]

@@ -79,7 +79,7 @@ def _agreement(sample: Sample, aside_m: float = 0.0) -> float:
     """Correlation of the ground before the vehicle with the map, the map moved aside."""
     view = sample.views[0]
     seen = BirdsEye()([view], GroundGrid(4.0, 14.0, -6.0, 6.0, 0.25))
-    points = sample.pose.apply(GroundGrid(4.0, 14.0, -6.0, 6.0, 0.25).points() + [0.0, aside_m])
+    points = sample.pose.apply(GroundGrid(4.0, 14.0, -6.0, 6.0, 0.25).points() + np.array([0.0, aside_m]))
     col, row = np.rint(np.moveaxis(sample.patch.px_from_map(points), -1, 0)).astype(int)
     there = sample.patch.rgb[row, col].mean(-1)[seen.valid]
     return float(np.corrcoef(seen.rgb.mean(-1)[seen.valid], there)[0, 1])

@@ -177,12 +177,12 @@ def test_shipped_settings_make_a_method(path: Path) -> None:
 
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"run.step: unknown key; did you mean run.steps\?"):
+    with pytest.raises(ConfigError, match=r"run\.step: unknown key; did you mean run\.steps\?"):
         parse({"run": {"step": 3}})
-    with pytest.raises(ConfigError, match="run.batch = 0"):
+    with pytest.raises(ConfigError, match=r"run\.batch = 0"):
         parse({"run": {"batch": 0}})
     file = tmp_path / "x.yaml"
     file.write_text("method: fg2\nrun: {steps: 5}\n")
     assert load(file, {"run": {"batch": 3}}).run.batch == 3 and load(file).run.steps == 5
-    with pytest.raises(ConfigError, match=r"nothing.yaml"):
+    with pytest.raises(ConfigError, match=r"nothing\.yaml"):
         load(tmp_path / "nothing.yaml")
