@@ -32,6 +32,7 @@ def simulate(  # noqa: PLR0917
     sensors: Literal["fair", "hard", "ublox"] = "fair",
     heading: bool = False,
     place: tuple[float, float] | None = None,
+    heights: Path | None = None,
     motion: Path | None = None,
     motion_mode: Literal["auto", "path", "speed"] = "auto",
     terrain: float = 0.0,
@@ -57,6 +58,7 @@ def simulate(  # noqa: PLR0917
         sensors: hard adds outages, jumps, drops, jitter and late messages; ublox has a better receiver.
         heading: Add the absolute heading of a receiver with two antennas (/heading).
         place: Latitude and longitude of the middle of the world, degrees; by default in the sea, or in the imagery.
+        heights: Height model (GeoTIFF) of an imagery world; of a surface model the roofs and trees are used too.
         motion: Recorded motion (.npz with pose_t, pose_enu, and pose_ypr if it is there).
         motion_mode: path drives its own path, moved onto the roads of an imagery world; speed drives its speeds along
             a route; auto is path for imagery and speed for all else.
@@ -79,10 +81,10 @@ def simulate(  # noqa: PLR0917
     else:
         version: Literal[8, 9] = 8 if distro == "humble" else 9
         plain = (world, rig, condition) == ("town", "demo", "fair")
-        fair = plain and not (terrain or sway or map_error or correspondences)
+        fair = plain and not (terrain or sway or map_error or correspondences or heights)
         gl = renderer == "gl" or (renderer == "auto" and (not fair or sheet is not None))
         base = Scene(seed=seed, duration_s=60.0 * minutes, storage=storage, bag_version=version)
-        chosen = _world(base, world, rig, condition, place) if gl or not fair else base
+        chosen = _world(base, world, rig, condition, (place, heights)) if gl or not fair else base
         if terrain or sway or map_error or gl:
             chosen = replace(
                 chosen, renderer="gl" if gl else "flat", terrain_m=terrain, sway_deg=sway, map_error_m=map_error,
@@ -101,17 +103,24 @@ def simulate(  # noqa: PLR0917
     return 0
 
 
-def _world(base: Scene, world: str, rig: str, condition: str, place: tuple[float, float] | None) -> Scene:
+def _world(
+    base: Scene, world: str, rig: str, condition: str, real: tuple[tuple[float, float] | None, Path | None]
+) -> Scene:
     from cvloc_ros.simulation.looks import CONDITIONS
     from cvloc_ros.simulation.rigs import rig as cameras
     from cvloc_ros.simulation.styles import NAMES, STYLES
 
     settings: dict[str, Any] = {"cameras": cameras(rig), "look": CONDITIONS[condition], "renderer": "gl"}
     kind, _, file = world.partition(":")
+    place, heights = real
+    if heights is not None and kind != "imagery":
+        msg = f"--heights {heights}: only a world on real ground has them; give --world imagery:FILE too"
+        raise CvlocError(msg)
     if kind == "imagery":
         from cvloc_ros.simulation.imagery import middle_of
 
         settings |= {"imagery": file, "datum": place or middle_of(file), "resolution_m": 0.1, "size_m": (300.0, 300.0)}
+        settings |= {"heights": str(heights or "")}
     elif world in NAMES:
         style = STYLES[world]
         settings |= {"style": world, "size_m": style.size_m, "resolution_m": style.resolution_m}

@@ -15,7 +15,7 @@ from cvloc_ros.errors import ConfigError
 from cvloc_ros.simulation.looks import DRIVE_LOOK, MAP_LOOK, LookSpec
 from cvloc_ros.simulation.styles import NAMES, StyleName
 
-GENERATOR = 2
+GENERATOR = 3
 """Raised whenever the same settings give other bytes, so that kept drives are made again."""
 IMAGE_OFFSET_S = 0.113
 """The first image comes between two odometry messages, as on a vehicle."""

@@ -110,6 +110,7 @@ def test_sheet_of_the_command(tmp_path: Path, gl_scene: Scene) -> None:
     ("arguments", "told"),
     [
         (["--world", "moon", "--out", "x"], "--world moon"),
+        (["--world", "dense", "--heights", "h.tif", "--out", "x"], "--heights h.tif"),
         ([], "--out FOLDER"),
         (["--world", "imagery:gone.tif", "--out", "x"], "gone.tif"),
         (["--sheet", "no/folder/sheet.png", "--scene", "SCENE"], "no/folder/sheet.png"),
