@@ -41,11 +41,11 @@ class Cache:
         Raises:
             CvlocError: they cannot be written.
         """
-        self.root = root
+        self.root = root.expanduser().resolve()
         try:
             for name in (_DRIVES, _RESULTS):
-                (root / name).mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=root / name):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.root / name):
                     pass
         except OSError as err:
             msg = f"{root}: cannot be written: {err.strerror}; choose another folder with --cache"

@@ -88,6 +88,21 @@ def test_unusable_map_is_a_failure_of_its_runs_alone(alone: Results) -> None:
     assert all("nowhere.mbtiles" in reason for reason in alone.failures.values())
 
 
+def test_recorded_drive_gives_what_the_simulated_one_gave(alone: Results, plan: Plan, folder: Path) -> None:
+    """The bag, map and parameters of a simulated drive, named as files, are the same drive."""
+    scene = next(job.scene for job in plan.jobs if job.name.drive == "one")
+    assert scene is not None
+    kept = Cache(folder / "cache").drive(scene)
+    text = f"{{bag: {kept}/bag, map: {kept}/map.mbtiles, settings: {kept}/cvloc.yaml, yaw_deg: 5}}"
+    path = folder / "recorded.yaml"
+    path.write_text(f"title: Recorded\ndrives: {{one: {text}}}\nsweeps: {{cameras: [1]}}", encoding="utf-8")
+    recorded = make_plan(load(path))
+    results = run_plan(recorded, Cache(folder / "cache"), Crew())
+    assert not results.failures and results.kept == 0
+    same(results.records[0], found(alone)["one", "base"])
+    assert [skip.reason for skip in recorded.skipped] == ["the drive is recorded"]
+
+
 def test_second_time_nothing_is_run(alone: Results, plan: Plan, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "run_task", lambda _: Failed("was run"))
     again = run_plan(plan, Cache(folder / "cache"), Crew())
