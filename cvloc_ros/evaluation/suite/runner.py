@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -123,10 +125,11 @@ def _cluster_answers(tasks: Sequence[Task], crew: Crew, bar: Any) -> Answers:
         if crew.scheduler:
             client = stack.enter_context(_client(pool.Client, crew.scheduler))
         else:
-            cluster = stack.enter_context(pool.LocalCluster(
-                n_workers=crew.workers, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
-                memory_limit=0, silence_logs=logging.CRITICAL,
-            ))  # fmt: skip
+            with _deaf():
+                cluster = stack.enter_context(pool.LocalCluster(
+                    n_workers=crew.workers, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
+                    memory_limit=0, silence_logs=logging.CRITICAL,
+                ))  # fmt: skip
             client = stack.enter_context(pool.Client(cluster))
         futures = {
             client.submit(run_task, task, key=f"{_label(task)} {task.key}", pure=False, retries=0): task
@@ -136,6 +139,19 @@ def _cluster_answers(tasks: Sequence[Task], crew: Crew, bar: Any) -> Answers:
             yield futures[future], _answer(future)
             future.release()
             bar.set_postfix_str(", ".join(sorted(_running(client)))[:60])
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let processes that begin now ignore Ctrl-C, which a terminal sends to all: this one ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, kept)
 
 
 def _client(kind: Any, address: str) -> Any:
