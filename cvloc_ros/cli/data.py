@@ -1,18 +1,21 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`cvloc data`: store simulated samples."""
+"""`cvloc data`: store simulated samples, check downloads."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from cvloc_ros.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cvloc_ros.datasets.sample import Sample
     from cvloc_ros.datasets.simulated import Simulated
 
 
@@ -76,7 +79,7 @@ def _render(root: Path, settings: Simulated, number: int, per_shard: int) -> int
     return sum(1 for _ in _shard(root, settings, number, per_shard))
 
 
-def _shard(root: Path, settings: Simulated, number: int, per_shard: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _shard(root: Path, settings: Simulated, number: int, per_shard: int) -> Iterator[Sample]:
     os.environ.setdefault("LP_NUM_THREADS", "1")  # before OpenGL starts: as many processes as cores do better
     from cvloc_ros.datasets.shards import write_shard
     from cvloc_ros.datasets.simulated import open_simulated
@@ -93,4 +96,27 @@ def _path(root: Path, number: int) -> Path:
     return root / f"shard-{number:06d}.tar"
 
 
-COMMANDS = {"make": make}
+def check(
+    root: tyro.conf.Positional[Path],
+    *,
+    kind: Literal["auto", "vigor", "kitti", "oxford", "ford", "cvfm", "shards"] = "auto",
+) -> int:
+    """Tell what of a data set is there, and what is missing. Exits with 1 if something is.
+
+    Args:
+        root: Folder of the data set.
+        kind: Which one it is; auto recognises it.
+    """
+    from cvloc_ros.datasets.check import check as look
+    from cvloc_ros.datasets.check import recognise, worst
+
+    which = recognise(root) if kind == "auto" else kind
+    print(f"{root}: {which}")
+    found = []
+    for finding in look(root, which):
+        print(f"  {finding.level:8}{finding.text}", flush=True)
+        found.append(finding)
+    return 1 if worst(found) == "missing" else 0
+
+
+COMMANDS = {"make": make, "check": check}

@@ -24,8 +24,9 @@ class Sample:
     """Ground views, the aerial patch around them, and the true pose of base in map.
 
     The patch need not be centred on the vehicle. Depth, where a data set has it, is in the views. `matches` are true
-    pairs of points, where they are known. `name` is unique in the data set `source` and names files where there are
-    any. `seed` is that of the simulated world, -1 for recorded data.
+    pairs of points, where they are known. `start` is the pose that a published test searches from. `name` is unique in
+    the data set `source` and names files where there are any. `seed` is that of the simulated world, -1 for recorded
+    data.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Sample:
     pose: Pose2
     matches: Correspondences | None = None
     seed: int = -1
+    start: Pose2 | None = None
 
 
 class Samples(Protocol):

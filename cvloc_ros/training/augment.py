@@ -28,7 +28,7 @@ def augment(sample: Sample, settings: Augment, rng: np.random.Generator) -> Samp
         patch = dataclasses.replace(patch, rgb=recolour(patch.rgb, settings.photometric, rng))
     if settings.turn:
         patch, pose = turn_map(patch, pose, float(rng.uniform(-math.pi, math.pi)))
-    return dataclasses.replace(sample, views=views, patch=patch, pose=pose, matches=None)
+    return dataclasses.replace(sample, views=views, patch=patch, pose=pose, matches=None, start=None)
 
 
 def recolour(rgb: U8, size: float, rng: np.random.Generator) -> U8:

@@ -20,9 +20,10 @@ from cvloc_ros.errors import ConfigError
 class PriorDraw(Section):
     """How wrong the prior is that the search window is made of: drawn anew whenever a sample is seen."""
 
-    shape: Literal["normal", "uniform"] = param(
-        "normal", "normal: GNSS-like, the sigmas below. uniform: within ± the sigmas below, as published for KITTI."
-    )
+    shape: Literal["normal", "uniform", "given"] = param(
+        "normal", "normal: GNSS-like, the sigmas below. uniform: within ± the sigmas below, as published for KITTI. "
+        "given: what the lines of a published test state (drawn as for uniform where there is nothing).",
+    )  # fmt: skip
     sigma_m: float = param(5.0, "Standard deviation on each axis (uniform: half range).", unit="m", ge=0, le=100)
     sigma_deg: float = param(5.0, "Standard deviation of the yaw (uniform: half range).", unit="deg", ge=0, le=180)
     yaw_known: bool = param(True, "false: the prior's yaw is drawn from the whole circle, and said to be unknown.")

@@ -70,7 +70,8 @@ def judge(
         try:
             sample = samples[number]
             given = draw_prior(
-                prior, sample.pose, np.random.default_rng([seed, number, *b"judge"]), _newest_ns(sample)
+                prior, sample.pose, np.random.default_rng([seed, number, *b"judge"]), _newest_ns(sample),
+                sample.start,
             )
             result = Localizer(config, _OnePatch(sample), matcher).localize(sample.views, given)
         except (SampleError, ImageError):

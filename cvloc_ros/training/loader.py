@@ -80,7 +80,7 @@ class Examples(Dataset[tuple[Batch, tuple[str, ...]]]):
     def _example(self, sample: Sample, draw: Draw) -> Batch | None:
         rng = np.random.default_rng([self.seed, draw.step, draw.place])
         changed = sample if self.augment is None else augment(sample, self.augment, rng)
-        prior = draw_prior(self.prior, changed.pose, rng)
+        prior = draw_prior(self.prior, changed.pose, rng, start=changed.start)
         return self.inputs.example(changed, search_window(prior, self.localizer))
 
 
