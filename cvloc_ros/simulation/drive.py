@@ -24,6 +24,7 @@ _HALT_S = 4.0
 _NOSE_M = 4.0
 _EDGE_M = 45.0
 _WALKS = 60
+_BARE_M = 34.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +95,8 @@ def _route(scene: Scene, layout: Layout) -> tuple[F64, list[float]]:
     rng = scene.rng("route")
     # Of many walks the one that is long enough and sees most; each street that is driven again counts against it.
     walks = [_walk(layout, wanted, rng) for _ in range(_WALKS)]
-    legs = max(walks, key=lambda walk: _worth(walk, layout, wanted))
+    half = np.array(scene.size_m) / 2
+    legs = max(walks, key=lambda walk: _worth(walk, layout, wanted, half))
     pieces = [_lane(*legs[0])]
     stops: list[float] = []
     length = 0.5 * len(pieces[0])
@@ -132,7 +134,7 @@ def _walk(layout: Layout, wanted_m: float, rng: np.random.Generator) -> list[tup
     return legs
 
 
-def _worth(walk: list[tuple[Street, bool]], layout: Layout, wanted_m: float) -> float:
+def _worth(walk: list[tuple[Street, bool]], layout: Layout, wanted_m: float, half: F64) -> float:
     seen: set[int] = set()
     worth, length = 0.0, 0.0
     for street, forward in walk:
@@ -140,6 +142,8 @@ def _worth(walk: list[tuple[Street, bool]], layout: Layout, wanted_m: float) -> 
         seen.add(id(street))
         worth += street.length_m * (1.0 if new else -0.3)
         length += street.length_m
+        if float((half - np.abs(street.line)).min()) < _BARE_M:  # the world ends there, and it shows
+            worth -= street.length_m
         node = street.end if forward else street.start
         if node >= 0 and layout.junctions[node].kind == "roundabout":
             worth += 30.0
