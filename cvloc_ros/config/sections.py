@@ -43,6 +43,9 @@ class Geo(Section):
     map_offset_north_m: float = param(
         0.0, "True minus mapped north of the imagery; added to imagery positions.", unit="m", ge=-100, le=100
     )
+    navsat_node: str = param(
+        "navsat_transform", "robot_localization's node whose datum is compared with this one; empty: no comparison."
+    )
 
     @model_validator(mode="after")
     def _check_datum(self) -> Geo:

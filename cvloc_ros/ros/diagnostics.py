@@ -41,7 +41,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "map": (
         "source", "attribution", "coverage", "tiles", "tiles_cached", "tiles_fetched", "tiles_pending",
-        "tiles_missing", "tiles_failed", "tiles_stale", "tiles_message", "prefetch",
+        "tiles_missing", "tiles_failed", "tiles_stale", "tiles_message", "prefetch", "datum_check",
     ),
     "timing": ("stage_ms.<stage>", "latency_p50_s", "latency_p95_s"),
 }  # fmt: skip
@@ -59,6 +59,7 @@ class Situation:
     image_topics: Mapping[str, str] | None = None
     reliability: Mapping[str, str] | None = None
     prefetch: str = ""
+    datum_check: str = ""
     failure: str = ""
     """Why configuration failed, if it did."""
 
@@ -195,7 +196,8 @@ def _map(config: Config, seen: Snapshot, now: Situation) -> tuple[Findings, dict
     values |= {
         f"tiles_{name}": getattr(tiles, name) for name in ("cached", "fetched", "pending", "missing", "failed", "stale")
     }
-    return findings, values | {"tiles_message": without_secrets(tiles.message), "prefetch": now.prefetch}
+    values["tiles_message"] = without_secrets(tiles.message)
+    return findings, values | {"prefetch": now.prefetch, "datum_check": now.datum_check}
 
 
 def _timing(config: Config, seen: Snapshot) -> tuple[Findings, dict[str, Any]]:

@@ -22,6 +22,7 @@ from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.config import Config
 from cvloc_ros.errors import ConfigError, CvlocError
 from cvloc_ros.ros import diagnostics
+from cvloc_ros.ros.datum_check import DatumCheck
 from cvloc_ros.ros.health import Health
 from cvloc_ros.ros.image_sets import ImageSet
 from cvloc_ros.ros.inputs import Inputs
@@ -56,6 +57,7 @@ class CvlocNode(LifecycleNode):
         self._prefetch: Prefetch | None = None
         self._offered: Services | None = None
         self._inputs: Inputs | None = None
+        self._datum_check: DatumCheck | None = None
         self._tf_input: TfInput | None = None
         self._worker: Worker | None = None
         self._slot: NewestSlot[ImageSet] = NewestSlot()
@@ -177,9 +179,10 @@ class CvlocNode(LifecycleNode):
             self, config, session, self._slot, self.health, self._worker.report, self.on_clock_jump
         )
         self._inputs.wanted = lambda: self.enabled or self.triggered
+        self._datum_check = DatumCheck(self, config, session, self.health)
 
     def _deactivate(self) -> None:
-        for part in (self._inputs, self._tf_input):
+        for part in (self._datum_check, self._inputs, self._tf_input):
             if part is not None:
                 part.close()
         if self._worker is not None:
@@ -187,7 +190,7 @@ class CvlocNode(LifecycleNode):
             self._dropped_before += self._slot.dropped
         if self._tf_output is not None:
             self._tf_output.clear()
-        self._inputs = self._tf_input = self._worker = None
+        self._inputs = self._tf_input = self._worker = self._datum_check = None
 
     def _cleanup(self) -> None:
         for part in (self._offered, self._prefetch, self._outputs, self._tf_output, self._session):
@@ -302,5 +305,6 @@ class CvlocNode(LifecycleNode):
             image_topics={name: feed.topic for name, feed in feeds.items()},
             reliability={name: "reliable" if feed.reliable else "best_effort" for name, feed in feeds.items()},
             prefetch="" if self._prefetch is None else self._prefetch.state,
+            datum_check="" if self._datum_check is None else self._datum_check.state,
             failure=self._failure,
         )
