@@ -31,8 +31,17 @@ def constant(name: str, variable: str) -> dict[str, str]:
     return ast.literal_eval(values[0])
 
 
-def test_there_are_the_two_launch_files() -> None:
-    assert FILES == ["cvloc.launch.py", "replay.launch.py"]
+def test_there_are_the_three_launch_files() -> None:
+    assert FILES == ["cvloc.launch.py", "cvloc_ekf.launch.py", "replay.launch.py"]
+
+
+def test_an_integrator_finds_what_he_sets() -> None:
+    wanted = {
+        "namespace", "params_file", "image_topic", "camera_info_topic", "fix_topic", "odom_topic", "image_transport",
+        "use_sim_time", "tf_mode", "device", "log_level", "respawn", "rviz", "foxglove", "bag", "bag_rate", "map",
+        "datum", "imu_topic", "heading_topic", "autostart", "namespaced_tf",
+    }  # fmt: skip
+    assert wanted <= set(declared("cvloc.launch.py"))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -54,7 +63,7 @@ def test_every_configuration_that_is_read_is_declared(name: str) -> None:
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "LaunchConfiguration"
         and isinstance(node.args[0], ast.Constant)
     }  # fmt: skip
-    assert read <= set(declared(name))
+    assert read <= set(declared(name)) | set(declared("cvloc.launch.py"))
 
 
 def test_arguments_set_parameters_that_exist() -> None:

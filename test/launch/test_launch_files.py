@@ -4,10 +4,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -21,8 +17,9 @@ pytest.importorskip("launch_ros.actions", reason="the package launch_ros is not 
 
 ROOT = Path(__file__).resolve().parents[2]
 EMPTY = {
-    "camera": "camera", "image_topic": "", "camera_info_topic": "", "image_transport": "", "fix_topic": "",
-    "odom_topic": "", "map": "", "datum": "", "tf_mode": "", "device": "", "autostart": "", "use_sim_time": "false",
+    "camera": "camera", "image_topic": "", "camera_info_topic": "", "image_transport": "", "depth_topic": "",
+    "fix_topic": "", "odom_topic": "", "imu_topic": "", "heading_topic": "", "map": "", "datum": "", "tf_mode": "",
+    "device": "", "autostart": "", "use_sim_time": "false", "bag": "",
 }  # fmt: skip
 
 
@@ -45,7 +42,7 @@ def walk(entities: list[Any], context: Any) -> Iterator[Any]:
             yield from walk(entity.visit(context) or [], context)
 
 
-@pytest.mark.parametrize("name", ["cvloc.launch.py", "replay.launch.py"])
+@pytest.mark.parametrize("name", ["cvloc.launch.py", "cvloc_ekf.launch.py", "replay.launch.py"])
 def test_arguments_are_described_also_those_of_included_files(name: str) -> None:
     arguments = load(name).generate_launch_description().get_launch_arguments()
     assert {"map", "params_file", "use_sim_time"} <= {argument.name for argument in arguments}
@@ -80,62 +77,63 @@ def test_malformed_datum_is_refused(cvloc_launch: ModuleType, text: str) -> None
         cvloc_launch.parse_datum(text)
 
 
-def test_replay_gives_clock_and_sim_time_together() -> None:
+def test_a_bag_brings_its_clock(cvloc_launch: ModuleType) -> None:
+    assert cvloc_launch.overrides({**EMPTY, "bag": "drive/bag"})["use_sim_time"] is True
+
+
+def command(process: Any, context: Any) -> list[str]:
+    return ["".join(part.perform(context) for part in word) for word in process.cmd]
+
+
+def processes(name: str, **arguments: str) -> tuple[list[Any], Any]:
     from launch import LaunchContext
     from launch.actions import ExecuteProcess
 
     context = LaunchContext()
-    context.launch_configurations.update(bag="drive/bag", rviz="false")
-    entities = list(walk([load("replay.launch.py").generate_launch_description()], context))
-    processes = [entity for entity in entities if type(entity) is ExecuteProcess]
-    command = ["".join(part.perform(context) for part in word) for word in processes[0].cmd]
-    assert command[:4] == ["ros2", "bag", "play", "drive/bag"]
-    assert "--clock" in command
-    assert context.launch_configurations["use_sim_time"] == "true"
+    context.launch_configurations.update(arguments)
+    entities = list(walk([load(name).generate_launch_description()], context))
+    return [entity for entity in entities if isinstance(entity, ExecuteProcess)], context
 
 
-@pytest.mark.skipif(shutil.which("ros2") is None, reason="the command ros2 is not installed")
-def test_node_starts_takes_overrides_and_stops_cleanly(tmp_path: Path) -> None:
-    rclpy = pytest.importorskip("rclpy")
-    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-    from rcl_interfaces.srv import GetParameters
+def test_replay_gives_clock_and_sim_time_together() -> None:
+    made, context = processes("replay.launch.py", bag="drive/bag", rviz="false", bag_rate="0.5", bag_loop="true")
+    player = command(made[-1], context)
+    assert player[:4] == ["ros2", "bag", "play", "drive/bag"]
+    assert player[player.index("--rate") + 1] == "0.5"
+    assert {"--clock", "--loop"} <= set(player)
+    assert context.launch_configurations["fastdds"] == "true"
 
-    try:
-        prefix = get_package_prefix("cvloc_ros")
-    except (PackageNotFoundError, OSError):
-        pytest.skip("cvloc_ros is not installed in this ROS 2 environment (colcon build)")
-    if not Path(prefix, "lib/cvloc_ros/localizer").exists():
-        pytest.skip(f"{prefix} holds the messages alone (colcon build installs the node)")
-    output = (tmp_path / "output.txt").open("w+")
-    process = subprocess.Popen(
-        ["ros2", "launch", "cvloc_ros", "cvloc.launch.py", "namespace:=car", "autostart:=false", "tf_mode:=map_to_odom",
-         "map:=/nowhere/1e3.mbtiles", "datum:=48.85,2.35,0.0"],
-        stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=tmp_path,
-    )  # fmt: skip
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node("asking", context=context)
-    executor = rclpy.executors.SingleThreadedExecutor(context=context)
-    try:
-        client = node.create_client(GetParameters, "/car/cvloc/get_parameters")
-        while not client.wait_for_service(1.0):
-            assert process.poll() is None, (tmp_path / "output.txt").read_text()
-        names = ["output.tf_mode", "tiles.source", "geo.datum", "autostart"]
-        future = client.call_async(GetParameters.Request(names=names))
-        executor.add_node(node)
-        executor.spin_until_future_complete(future, 20.0)
-        mode, source, datum, autostart = future.result().values
-        assert mode.string_value == "map_to_odom"
-        assert source.string_value == "/nowhere/1e3.mbtiles"
-        assert list(datum.double_array_value) == [48.85, 2.35, 0.0]
-        assert autostart.bool_value is False
-    finally:
-        node.destroy_node()
-        rclpy.shutdown(context=context)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGINT)
-        process.wait(30)
-        output.close()
-    text = (tmp_path / "output.txt").read_text()
-    assert "process has finished cleanly" in text, text
-    assert "Traceback" not in text, text
+
+def test_without_a_bag_nothing_is_played() -> None:
+    made, _ = processes("cvloc.launch.py")
+    assert not [process for process in made if type(process).__name__ == "ExecuteProcess"]
+
+
+def test_bag_follows_the_transforms_into_the_namespace() -> None:
+    made, context = processes("replay.launch.py", bag="b", rviz="false", namespace="/car", namespaced_tf="true")
+    assert {"/tf:=/car/tf", "/tf_static:=/car/tf_static"} <= set(command(made[-1], context))
+
+
+@pytest.fixture(scope="module")
+def ekf_launch() -> ModuleType:
+    return load("cvloc_ekf.launch.py")
+
+
+def test_filters_take_the_settings_of_the_localizer_from_nested_and_dotted_files(
+    ekf_launch: ModuleType, tmp_path: Path
+) -> None:
+    path = tmp_path / "car.yaml"
+    path.write_text(
+        "/**:\n  ros__parameters:\n    geo:\n      datum: [47.0, 8.0, 0.5]\n"
+        "other:\n  ros__parameters:\n    frames.map: theirs\n"
+        "/car/cvloc:\n  ros__parameters:\n    frames.map: world\n"
+    )
+    known = ekf_launch.settings(str(path))
+    assert known == {"geo.datum": [47.0, 8.0, 0.5], "frames.map": "world"}
+    assert ekf_launch.datum_of({"datum": ""}, known) == [47.0, 8.0, 0.5]
+    assert ekf_launch.datum_of({"datum": "1, 2"}, known) == [1.0, 2.0, 0.0]
+
+
+def test_without_a_datum_gnss_is_not_fused_in_another_map(ekf_launch: ModuleType) -> None:
+    with pytest.raises(ValueError, match="gnss:=false"):
+        ekf_launch.datum_of({"datum": "", "params_file": "car.yaml"}, {})
