@@ -85,11 +85,10 @@ def simulate(  # noqa: PLR0917
         gl = renderer == "gl" or (renderer == "auto" and (not fair or sheet is not None))
         base = Scene(seed=seed, duration_s=60.0 * minutes, storage=storage, bag_version=version)
         chosen = _world(base, world, rig, condition, (place, heights)) if gl or not fair else base
-        if terrain or sway or map_error or gl:
-            chosen = replace(
-                chosen, renderer="gl" if gl else "flat", terrain_m=terrain, sway_deg=sway, map_error_m=map_error,
-                map_error_length_m=map_error_length,
-            )  # fmt: skip
+        chosen = replace(
+            chosen, renderer="gl" if gl else "flat", terrain_m=terrain, sway_deg=sway, map_error_m=map_error,
+            map_error_length_m=map_error_length,
+        )  # fmt: skip
         chosen = _recorded(chosen, motion, motion_mode) if motion is not None else chosen
         chosen = demanding(chosen) if sensors == "hard" else chosen
         chosen = replace(chosen, gnss=UBLOX) if sensors == "ublox" else chosen

@@ -24,7 +24,7 @@ from cvloc_ros.simulation.bag_messages import MessageFactory, qos
 from cvloc_ros.simulation.drive import motion_of
 from cvloc_ros.simulation.events import Event, make_events, stamp, truth_times
 from cvloc_ros.simulation.map_writer import write_mbtiles
-from cvloc_ros.simulation.motion import Motion
+from cvloc_ros.simulation.motion import Motion, read_recording
 from cvloc_ros.simulation.registration import registration_error
 from cvloc_ros.simulation.ride import Ride
 from cvloc_ros.simulation.scene import Scene
@@ -49,12 +49,14 @@ def write_drive(scene: Scene, out: Path, progress: Progress, correspondences: in
     The scene file is written last: where it is, the drive is complete.
 
     Raises:
-        CvlocError: the folder cannot be written, or the disk is full.
+        CvlocError: the folder cannot be written, the disk is full, or the scene names what cannot be used.
     """
     cv2.setNumThreads(1)
     if correspondences and scene.renderer != "gl":
         msg = f"correspondences = {correspondences}: they need the renderer gl; the flat one knows no depth"
         raise ConfigError(msg)
+    if scene.motion:
+        read_recording(scene.motion)
     if scene.renderer == "gl":
         from cvloc_ros.simulation.gl.context import open_context
 

@@ -35,6 +35,11 @@ def test_a_scene_file_reproduces_its_drive(scene_file: Path, tmp_path: Path) -> 
         (["--minutes", "0"], "duration_s = 0.0"),
         (["--seed", "-3"], "seed = -3"),
         (["--scene", "gone.yaml"], "gone.yaml"),
+        (["--motion", "gone.npz"], "motion = gone.npz"),
+        (["--motion", "gone.npz", "--motion-mode", "path"], "motion = gone.npz"),
+        (["--renderer", "flat", "--sway", "2"], "sway_deg = 2.0"),
+        (["--renderer", "flat", "--correspondences", "10"], "correspondences = 10"),
+        (["--map-error", "10", "--map-error-length", "40"], "map_error_length_m = 40.0"),
     ],
 )
 def test_bad_settings_end_with_the_value_and_the_limit(

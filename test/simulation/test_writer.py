@@ -19,8 +19,11 @@ from cvloc_ros.errors import CvlocError
 from cvloc_ros.geo.projection import Projection
 from cvloc_ros.simulation import writer
 from cvloc_ros.simulation.drive import make_trajectory
-from cvloc_ros.simulation.scene import Scene
+from cvloc_ros.simulation.registration import registration_error
+from cvloc_ros.simulation.scene import HeadingSpec, ImuSpec, Scene
 from cvloc_ros.simulation.town import make_layout
+from cvloc_ros.simulation.view import map_image
+from cvloc_ros.simulation.world import build_world
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTS = {
@@ -116,6 +119,36 @@ def test_sqlite3_of_version_8_for_humble(scene: Scene, tmp_path: Path, silent: A
     assert "version: 8" in (tmp_path / "bag" / "metadata.yaml").read_text()
     with AnyReader([tmp_path / "bag"]) as reader:
         assert {c.topic for c in reader.connections} == set(COUNTS)
+
+
+def test_an_absolute_heading_is_written_and_named_only_on_request(
+    scene: Scene, tmp_path: Path, silent: Any, recorded: dict[str, list[Any]]
+) -> None:
+    assert {t.child_frame_id for t in recorded["/tf_static"][0][1].transforms} >= {"gnss", "imu"}
+    asked = replace(scene, duration_s=1.0, map_zooms=(18,), heading=HeadingSpec(rate_hz=10.0))
+    writer.write_drive(asked, tmp_path, silent)
+    assert config.load(tmp_path / "cvloc.yaml").inputs.heading_topic == "/heading"
+    with AnyReader([tmp_path / "bag"]) as reader:
+        assert next(c for c in reader.connections if c.topic == "/heading").msgcount == 10
+
+
+def test_a_drive_without_inertial_sensor(scene: Scene, tmp_path: Path, silent: Any) -> None:
+    bare = replace(scene, duration_s=1.0, map_zooms=(18,), imu=ImuSpec(rate_hz=0.0))
+    writer.write_drive(bare, tmp_path, silent)
+    with AnyReader([tmp_path / "bag"]) as reader:
+        assert {c.topic for c in reader.connections} == set(COUNTS) - {"/imu"}
+
+
+def test_the_registration_error_along_the_drive_is_written(scene: Scene, tmp_path: Path, silent: Any) -> None:
+    """The flat renderer once named an error in the truth file that its map did not have."""
+    off = replace(scene, map_zooms=(18,), map_error_m=2.0)
+    writer.write_drive(off, tmp_path, silent)
+    rows = np.loadtxt(tmp_path / "registration.csv", delimiter=",", skiprows=2)
+    assert np.allclose(registration_error(off, rows[:, 1:3]), rows[:, 3:], atol=2e-3)
+    assert "2 m and 150 m" in (tmp_path / "truth.tum").read_text()
+    plain = build_world(replace(off, map_error_m=0.0))
+    _, shown = map_image(build_world(off))
+    assert np.abs(shown.astype(int) - map_image(plain)[1]).mean() > 2
 
 
 def test_parameters_are_valid_and_name_the_map(drive: Path) -> None:
