@@ -86,4 +86,21 @@ def convert(
     return 0
 
 
-COMMANDS = {"list": list_sources, "verify": verify, "convert": convert}
+def pack(file: tyro.conf.Positional[Path], out: tyro.conf.Positional[Path]) -> int:
+    """Make a file of weights half as large: half precision, with which the matchers work as before.
+
+    Args:
+        file: Weights of a training, such as best/model.safetensors.
+        out: File to write, ending in .safetensors; must not exist.
+    """
+    from cvloc_ros.matching import weights
+
+    if out.suffix != ".safetensors" or out.exists():
+        fault = "exists already" if out.exists() else "must end in .safetensors"
+        msg = f"{out} {fault}; name another file to write"
+        raise ModelError(msg)
+    print(f"written to {out}: {weights.pack(file, out):,} bytes")
+    return 0
+
+
+COMMANDS = {"list": list_sources, "verify": verify, "convert": convert, "pack": pack}

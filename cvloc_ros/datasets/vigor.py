@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """VIGOR (Zhu et al. 2021): street panoramas and zoom-20 tiles of four cities, labels as published or corrected.
 
-The map of a sample has its origin in the middle of its tile. Base is the ground below the camera, heading where the
+The map of a sample has its origin in the middle of its tile, which is where a search starts. Base is the ground below the camera, heading where the
 middle of the panorama looks: north, unless the panorama was turned. Its height is not published; 2.5 m is ours.
 """
 
@@ -126,7 +126,8 @@ class VigorSamples:
             "panorama", rgb, Equirectangular(rgb.shape[1], rgb.shape[0]),
             files.level_camera(0.0, (0.0, 0.0, _CAMERA_M)), index, depth=depth,
         )  # fmt: skip
-        return Sample(f"{row.city}/{row.panorama}", self.name, (view,), patch, Pose2(*row.position, yaw))
+        pose, start = Pose2(*row.position, yaw), Pose2(0.0, 0.0, yaw)
+        return Sample(f"{row.city}/{row.panorama}", self.name, (view,), patch, pose, start=start)
 
     def close(self) -> None:
         """Nothing is held."""

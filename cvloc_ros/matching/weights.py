@@ -62,6 +62,24 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], facts: Mappin
         raise ModelError(msg) from err
 
 
+def pack(source: Path | str, target: Path | str) -> int:
+    """Write weights in half precision, facts included; matchers compute in single precision with them all the same.
+
+    Returns:
+        Size of the file, bytes.
+
+    Raises:
+        ModelError: as `read_tensors` and `write_tensors`; also for values that half precision cannot hold.
+    """
+    tensors = {key: value.half() if value.is_floating_point() else value for key, value in read_tensors(source).items()}
+    lost = [key for key, value in tensors.items() if not bool(torch.isfinite(value).all())]
+    if lost:
+        msg = f"{source}: values of {_some(lost)} are beyond half precision (65504); keep the file as it is"
+        raise ModelError(msg)
+    write_tensors(target, tensors, read_facts(source))
+    return Path(target).stat().st_size
+
+
 def read_facts(path: Path | str) -> dict[str, str]:
     """Read the facts in the header of a .safetensors file; {} for other files.
 

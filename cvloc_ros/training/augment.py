@@ -23,12 +23,13 @@ _WRONG_RAD, _WRONG_M = math.radians(0.2), 0.02
 def augment(sample: Sample, settings: Augment, rng: np.random.Generator) -> Sample:
     """Change a sample."""
     views = tuple(_view(view, settings, rng) for view in _some(sample.views, settings.drop_views, rng))
-    patch, pose = sample.patch, sample.pose
+    patch, pose, start = sample.patch, sample.pose, sample.start
     if settings.photometric:
         patch = dataclasses.replace(patch, rgb=recolour(patch.rgb, settings.photometric, rng))
     if settings.turn:
         patch, pose = turn_map(patch, pose, float(rng.uniform(-math.pi, math.pi)))
-    return dataclasses.replace(sample, views=views, patch=patch, pose=pose, matches=None, start=None)
+        start = None if start is None else pose @ sample.pose.inverse() @ start
+    return dataclasses.replace(sample, views=views, patch=patch, pose=pose, matches=None, start=start)
 
 
 def recolour(rgb: U8, size: float, rng: np.random.Generator) -> U8:

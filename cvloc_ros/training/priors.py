@@ -28,7 +28,9 @@ def draw_prior(
     sigma_m = max(spread * sigma_m, _LEAST_M)
     sigma_rad = max(spread * sigma_rad, _LEAST_RAD) if settings.yaw_known else _UNKNOWN_RAD
     pose = Pose2(truth.x_m + float(draw[0]) * settings.sigma_m, truth.y_m + float(draw[1]) * settings.sigma_m, yaw)
+    if settings.shape == "given" and start is not None:
+        pose = start if settings.yaw_known else Pose2(start.x_m, start.y_m, yaw)
     return PosePrior(
-        start if settings.shape == "given" and start is not None else pose,
+        pose,
         np.diag([sigma_m**2, sigma_m**2, sigma_rad**2]), stamp_ns, settings.yaw_known, "drawn around the truth",
     )  # fmt: skip

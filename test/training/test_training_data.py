@@ -70,6 +70,11 @@ def test_priors_are_as_wrong_as_they_say() -> None:
         spread = np.sqrt(np.diag(drawn[0].covariance))
         np.testing.assert_allclose(errors.std(0), spread, rtol=0.06)
         assert np.abs(errors.mean(0) / spread).max() < 0.08
+    start = Pose2(1.0, 2.0, 0.5)
+    assert draw_prior(PriorDraw(shape="given"), truth, rng, start=start).pose == start
+    turned = draw_prior(PriorDraw(shape="given", yaw_known=False), truth, rng, start=start).pose
+    assert (turned.x_m, turned.y_m) == (1.0, 2.0) and turned.yaw_rad != 0.5
+    assert draw_prior(PriorDraw(shape="given"), truth, rng).pose != start
     blind = draw_prior(PriorDraw(yaw_known=False), truth, rng)
     assert not blind.yaw_known and blind.covariance[2, 2] > 3.0
 
@@ -95,6 +100,10 @@ def test_a_turned_map_shows_the_same_around_the_vehicle(angle: float, sample_of:
     sample = sample_of(2)
     patch, pose = turn_map(sample.patch, sample.pose, angle)
     around = np.random.default_rng(1).uniform(-20, 20, (50, 2))
+    moved = augment(dataclasses.replace(sample, start=Pose2(5e5, 5e6, 1.0)), Augment(), np.random.default_rng(0))
+    assert moved.start is not None
+    before, after = (one.pose.inverse() @ start for one, start in ((sample, Pose2(5e5, 5e6, 1.0)), (moved, moved.start)))
+    np.testing.assert_allclose([after.x_m, after.y_m, after.yaw_rad], [before.x_m, before.y_m, before.yaw_rad], atol=1e-6)
     np.testing.assert_allclose(
         patch.px_from_map(pose.apply(around)), sample.patch.px_from_map(sample.pose.apply(around)), atol=1e-6
     )

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from cvloc_ros.cli.main import main
 from cvloc_ros.config import Config, merge
 from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.errors import ModelError
@@ -103,6 +104,12 @@ def test_a_trained_checkpoint_is_taken_by_the_matcher(
     sample = sample_of(2)
     found = matcher.match(sample.views, matcher.encode_aerial(sample.patch), window_near(sample.pose))
     assert found is not None
+    half = tmp_path / "half.safetensors"
+    assert main(["weights", "pack", str(file), str(half)]) == 0
+    assert half.stat().st_size < 0.6 * file.stat().st_size and weights.read_facts(half) == weights.read_facts(file)
+    packed = registry.create(merge(localizer, {"matcher": {method: {"weights": str(half)}}}).matcher, BirdsEye())
+    again = packed.match(sample.views, packed.encode_aerial(sample.patch), window_near(sample.pose))
+    assert type(again) is type(found)
     # A training may start from them, and those of another method are refused by name.
     train(small(method, steps=1, over={"weights": str(file)}), tmp_path / "more", cpu=True)
     other = "gridloc" if method != "gridloc" else "fg2"
