@@ -31,17 +31,21 @@ class Loc2(Section):
     """Loc²: matching in the image plane, lifting of the matches by depth."""
 
     weights: str = param("", "File of the matcher's weights; `cvloc weights convert loc2` makes it of a published one.")
-    backbone: str = param("vitl14", "Network that makes tokens: conv, vits14, vitb14, vitl14, or one of these + _reg.")
+    backbone: str = param(
+        "vitl14", "Network that makes tokens: conv; vits14, vitb14, vitl14 (also with _reg); dinov3_vits16, _vitb16, "
+        "_vitl16."
+    )
     backbone_weights: str = param("", "File or folder with the backbone's weights (not for conv).")
     geometry: Literal["auto", "mended", "published"] = param(
         "auto", "auto: as the weights say. published: grids with their ends included. mended: centres of the cells."
     )
-    heading: Literal["any", "up", "right"] = param(
-        "any", "Heading in the aerial image that the model was trained for. any: unknown. up: VIGOR with known "
-        "orientation. right: KITTI. The aerial image is then turned by the yaw of the prior.",
+    heading: Literal["any", "north", "up", "right"] = param(
+        "any", "Direction that the model was trained for. any: unknown. north: VIGOR with known orientation; panoramas "
+        "are rolled by the yaw of the prior until their middle looks north (other cameras as up). up, right: the "
+        "aerial image is turned until the camera looks up in it, or to the right as in KITTI.",
     )
     heading_step_deg: float = param(
-        2.0, "The aerial image is turned in steps; each turn encodes it anew.", unit="deg", ge=0.1, le=30
+        2.0, "Both are turned in steps; each turn is encoded anew.", unit="deg", ge=0.1, le=30
     )
     extent_m: float = param(71.0, "Side of the aerial image that is matched.", unit="m", ge=10, le=500)
     crop_step_m: float = param(

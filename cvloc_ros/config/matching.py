@@ -36,6 +36,10 @@ class Matching(Section):
     keyframe_spacing_m: float = param(2.0, "A new keyframe is kept after this travelled distance.", unit="m", gt=0,
                                       le=100)
     keyframe_max_age_m: float = param(40.0, "Keyframes further back than this are dropped.", unit="m", gt=0, le=500)
+    crops: int = param(
+        9, "Squares of imagery that fg2, viewbridge and loc2 compare where the window is wider than a quarter of their "
+        "extent; each new one costs a pass of the backbone. 1: one around the middle of the window.", ge=1, le=64,
+    )  # fmt: skip
     classical: Classical = Field(default_factory=Classical)
     fg2: Fg2 = Field(default_factory=Fg2)
     gridloc: GridLoc = Field(default_factory=GridLoc)

@@ -14,9 +14,8 @@ import torch
 from cvloc_ros.imaging.models import Equirectangular
 from cvloc_ros.matching.depth import DepthMap
 from cvloc_ros.matching.fg2 import labels
-from cvloc_ros.matching.fg2.aerial import Crop, cut, to_device
-from cvloc_ros.matching.fg2.projection import looking
-from cvloc_ros.matching.fg2.views import roll, to_tensor
+from cvloc_ros.matching.layers.aerial import Crop, cut, to_device
+from cvloc_ros.matching.layers.views import looking, roll, to_tensor
 from cvloc_ros.types import AerialPatch, GroundView
 
 M_PER_PX = labels.KITTI_M_PER_PX

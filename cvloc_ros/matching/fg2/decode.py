@@ -28,18 +28,25 @@ class Drawn:
 
 
 def draw(
-    probability: Tensor, settings: Fg2Settings, count: int, *, robust: bool, generator: torch.Generator | None = None
+    probability: Tensor,
+    aerial_xy: Tensor,
+    settings: Fg2Settings,
+    count: int,
+    *,
+    robust: bool,
+    generator: torch.Generator | None = None,
 ) -> Drawn:
     """Draw matches from the probabilities (1, Ns, Ng) of one item.
 
     Args:
         probability: finite.
+        aerial_xy: (Ns, 2) internal metres.
         settings: of the model.
         count: matches to draw.
         robust: keep those that agree with the best RANSAC hypothesis; the others get weight 0.
         generator: source of the draws.
     """
-    aerial_xy = settings.aerial_points().to(probability)
+    aerial_xy = aerial_xy.to(probability)
     ground_xy = settings.ground_points().to(probability)
     if robust:
         pairs_of = probability.shape[1] * probability.shape[2]

@@ -14,11 +14,23 @@ from torch import Tensor
 
 from cvloc_ros.config import Fg2, Matching
 from cvloc_ros.errors import ModelError
-from cvloc_ros.matching.fg2.aerial import AerialSide, Crop, cell_validity, crop_near, cut, reach_m, to_device
 from cvloc_ros.matching.fg2.decode import draw
 from cvloc_ros.matching.fg2.model import Model, dry_run, open_model
+from cvloc_ros.matching.fg2.network import GroundCode
 from cvloc_ros.matching.fg2.output import nothing, to_map, trace
-from cvloc_ros.matching.fg2.views import choose, forward_in_base, ground_in_base, prepare, roll_to_north
+from cvloc_ros.matching.fg2.views import choose, forward_in_base, ground_in_base, prepare
+from cvloc_ros.matching.layers.aerial import (
+    AerialSide,
+    Crop,
+    cell_validity,
+    compare_all,
+    crop_near,
+    crops_over,
+    cut,
+    reach_m,
+    to_device,
+)
+from cvloc_ros.matching.layers.views import roll_to_north
 from cvloc_ros.types import AerialCode, AerialPatch, Correspondences, GroundProjector, GroundView, SearchWindow
 
 
@@ -44,7 +56,7 @@ class Fg2Matcher:
             ModelError: weights are missing or of another model.
         """
         del project_ground  # this method lifts the images itself
-        self._config, self._device = config.fg2, device
+        self._config, self._device, self._crops = config.fg2, device, config.crops
         self._model, self._first = models or _load(config.fg2, device)
         extents = [model.network.settings.extent_m for model in (self._model, self._first) if model is not None]
         self.reach_m = reach_m(max(extents))
@@ -91,34 +103,38 @@ class Fg2Matcher:
         prepared = [prepare(views[i], settings, self._device, by) for i, by in zip(chosen, rolls, strict=True)]
         forward = forward_in_base(first, settings, rolls[0])
         north = settings.align == "north" or (settings.align == "roll" and prepared[0].wraps)
-        crop = crop_near(window.centre.xy, None if north else yaw_rad + forward)
-        descriptors, has_imagery = self._aerial(model, aerial, crop)
+        near = crop_near(window.centre.xy, None if north else yaw_rad + forward)
+        # What a shifted model means by a match depends on the middle of its crop: those of several do not agree.
+        most = 1 if settings.shifted else self._crops
+        crops = crops_over(near, window.centre.xy, window.radius_m, settings.extent_m, most)
         tokens = model.backbone(torch.cat([part.image for part in prepared]))
         ground = model.network.encode_ground([part.with_tokens(tokens[i, None]) for i, part in enumerate(prepared)])
-        _, probability = model.network.match(descriptors, ground)
-        probability = torch.nan_to_num(probability * has_imagery[None, :, None])
+        points = settings.aerial_points().to(self._device)
+        seen = compare_all(crops, points, lambda crop: self._compare(model, aerial, crop, ground))
         drawn = draw(
-            probability, settings, self._config.matches, robust=self._config.ransac,
+            seen.probability[None], seen.points, settings, self._config.matches, robust=self._config.ransac,
             generator=self._generator(first.stamp_ns),
         )  # fmt: skip
         traced = trace(ground.share, [part.uv for part in prepared], chosen)
-        matches = to_map(drawn, crop, ground_in_base(first, settings, rolls[0]), traced, settings, first)
-        yaw = None if drawn.turn_rad is None else crop.turn_rad + math.pi / 2 - drawn.turn_rad - forward
+        matches = to_map(drawn, seen.crop, ground_in_base(first, settings, rolls[0]), traced, settings, first)
+        yaw = None if drawn.turn_rad is None else seen.crop.turn_rad + math.pi / 2 - drawn.turn_rad - forward
         return _Found(matches, yaw)
 
-    def _aerial(self, model: Model, aerial: AerialCode, crop: Crop) -> tuple[Tensor, Tensor]:
+    def _compare(self, model: Model, aerial: AerialCode, crop: Crop, ground: GroundCode) -> Tensor:
+        """Probabilities (cells², Ng) of one crop; 0 where there is no imagery."""
         side = aerial.data
         if not isinstance(side, AerialSide):
             msg = f"aerial code of another matcher: {type(side).__name__}"
             raise ModelError(msg)
-        key = ("first" if model is self._first else "second", crop)
-        if key not in side.codes:
-            settings = model.network.settings
+        settings = model.network.settings
+
+        def encode() -> tuple[Tensor, Tensor]:
             image, valid = cut(side, aerial.patch, crop, settings.extent_m, settings.aerial_size)
-            descriptors = model.network.encode_aerial(model.backbone(image))
-            side.keep(key, (descriptors, cell_validity(valid, settings.cells)))
-        side.codes.move_to_end(key)
-        return side.codes[key]
+            return model.network.encode_aerial(model.backbone(image)), cell_validity(valid, settings.cells)
+
+        descriptors, imagery = side.get("first" if model is self._first else "second", crop, encode)
+        probability = model.network.match(descriptors, ground)[1][0]
+        return torch.nan_to_num(probability * imagery[:, None])
 
     def _generator(self, stamp_ns: int) -> torch.Generator:
         return torch.Generator(self._device).manual_seed((self._config.seed + stamp_ns) % 2**63)

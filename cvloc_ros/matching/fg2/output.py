@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cvloc_ros.matching.fg2.aerial import Crop
 from cvloc_ros.matching.fg2.decode import Drawn
 from cvloc_ros.matching.fg2.settings import Fg2Settings
+from cvloc_ros.matching.layers.aerial import Crop
 from cvloc_ros.types import F64, Correspondences, GroundView
 
 _PUBLISHED_INLIER_M = 2.5

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cvloc_ros.matching.fg2.settings import Fg2Settings
+from cvloc_ros.matching.layers.views import looking
 from cvloc_ros.types import F64, GroundView, Mask
 
 _EPS = 1e-10
@@ -77,14 +78,6 @@ def volume_in_base(settings: Fg2Settings, view: GroundView) -> F64:
     yaw = looking(mounting)
     turn = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
     return np.concatenate([base[..., :2] @ turn.T, base[..., 2:]], -1) + mounting[:3, 3]
-
-
-def looking(T_base_camera: F64) -> float:
-    """Direction in base, counter-clockwise from x, that the optical axis points to (its top where it looks down)."""
-    axis = T_base_camera[:2, 2]
-    if math.hypot(*axis) < 1e-3:
-        axis = -T_base_camera[:2, 1]
-    return math.atan2(axis[1], axis[0])
 
 
 def usable(view: GroundView, uv: F64) -> Mask:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cvloc_ros.errors import ModelError
+from cvloc_ros.matching.layers.aerial import grid_axis
 
 MODES = ("published", "mended")
 ALIGNMENTS = ("north", "heading", "roll")
@@ -85,7 +86,7 @@ class Fg2Settings:
 
     def centres(self) -> Tensor:
         """Cell centres (cells,), metres, float64."""
-        return (torch.arange(self.cells, dtype=torch.float64) + 0.5 - self.cells / 2) * self.cell_m
+        return grid_axis(self.extent_m, self.cells, ends=False)
 
     @property
     def cell_m(self) -> float:
@@ -142,8 +143,7 @@ class Fg2Settings:
             raise ModelError(msg) from err
 
     def _axis(self) -> Tensor:
-        steps = self.cells - 1 if self.published else self.cells
-        return (torch.arange(self.cells, dtype=torch.float64) - (self.cells - 1) / 2) * (self.extent_m / steps)
+        return grid_axis(self.extent_m, self.cells, ends=self.published)
 
 
 _VIGOR = Fg2Settings(

@@ -4,19 +4,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from cvloc_ros.matching.fg2.network import GroundTokens
-from cvloc_ros.matching.fg2.projection import inside, looking, unmasked, usable, view_reference, volume_in_base
+from cvloc_ros.matching.fg2.projection import inside, unmasked, usable, view_reference, volume_in_base
 from cvloc_ros.matching.fg2.settings import Fg2Settings
+from cvloc_ros.matching.layers.views import looking, roll, to_tensor, unrolled
 from cvloc_ros.types import F64, GroundView
 
 
@@ -50,35 +47,9 @@ def prepare(view: GroundView, settings: Fg2Settings, device: torch.device, roll_
     if settings.published:
         seen = seen & inside(known)
     if roll_px:
-        uv = np.stack([(uv[..., 0] + roll_px + 0.5) % view.camera.width - 0.5, uv[..., 1]], -1)
+        uv = unrolled(uv, roll_px, view.camera.width)
     panorama = view.camera.kind == "equirectangular"
     return Prepared(to_tensor(rolled.rgb, settings.ground_size, device), known, seen, uv, panorama)
-
-
-def to_tensor(rgb: np.ndarray, size: tuple[int, int], device: torch.device) -> Tensor:
-    """Image (H, W, 3) u8 as (1, 3, h, w) in 0..1, bilinear with antialias."""
-    image = torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(2, 0, 1)[None].float() / 255.0
-    if tuple(image.shape[2:]) == size:
-        return image
-    return functional.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
-
-
-def roll_to_north(view: GroundView, base_yaw_rad: float) -> int:
-    """Columns to roll a panorama by, so that its middle looks along y of the map; 0 for other cameras."""
-    if view.camera.kind != "equirectangular":
-        return 0
-    to_the_right = base_yaw_rad + looking(view.T_base_camera) - math.pi / 2
-    return round(math.remainder(to_the_right, math.tau) / math.tau * view.camera.width)
-
-
-def roll(view: GroundView, columns: int) -> GroundView:
-    """Turn a panorama's camera to the right by a number of columns."""
-    angle = math.tau * columns / view.camera.width
-    c, s = math.cos(angle), math.sin(angle)
-    turn = np.array([[c, 0.0, s, 0.0], [0.0, 1.0, 0.0, 0.0], [-s, 0.0, c, 0.0], [0.0, 0.0, 0.0, 1.0]])
-    valid = None if view.valid is None else np.roll(view.valid, -columns, axis=1)
-    rgb = np.roll(view.rgb, -columns, axis=1)
-    return dataclasses.replace(view, rgb=rgb, valid=valid, T_base_camera=view.T_base_camera @ turn)
 
 
 def ground_in_base(view: GroundView, settings: Fg2Settings, roll_px: int = 0) -> F64:

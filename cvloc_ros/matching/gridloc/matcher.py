@@ -15,12 +15,11 @@ from torch import Tensor
 
 from cvloc_ros.config import Matching
 from cvloc_ros.errors import ImageError, ModelError
-from cvloc_ros.matching.fg2.aerial import AerialSide, Crop, cell_validity, crop_near, cut, reach_m, to_device
-from cvloc_ros.matching.fg2.projection import looking
-from cvloc_ros.matching.fg2.views import roll, roll_to_north, to_tensor
 from cvloc_ros.matching.gridloc.model import Model, open_model
 from cvloc_ros.matching.gridloc.settings import GridLocSettings
 from cvloc_ros.matching.gridloc.volume import Seen, axes, volume
+from cvloc_ros.matching.layers.aerial import AerialSide, Crop, cell_validity, crop_near, cut, reach_m, to_device
+from cvloc_ros.matching.layers.views import looking, roll, roll_to_north, to_tensor
 from cvloc_ros.types import U8, AerialCode, AerialPatch, GroundProjector, GroundView, Pose2, ScoreVolume, SearchWindow
 
 _PANORAMA = "equirectangular"
@@ -108,14 +107,13 @@ class GridLocMatcher:
         return Seen(head, crop, imagery, view.T_ref_base @ mounted)
 
     def _aerial(self, side: AerialSide, patch: AerialPatch, crop: Crop) -> tuple[Tensor, Tensor]:
-        key = ("gridloc", crop)
-        if key not in side.codes:
-            settings = self._model.network.settings
+        settings = self._model.network.settings
+
+        def encode() -> tuple[Tensor, Tensor]:
             image, valid = cut(side, patch, crop, settings.extent_m, settings.aerial_size)
-            described = self._model.network.encode_aerial(self._model.aerial(image))
-            side.keep(key, (described, cell_validity(valid, settings.cells)))
-        side.codes.move_to_end(key)
-        return side.codes[key]
+            return self._model.network.encode_aerial(self._model.aerial(image)), cell_validity(valid, settings.cells)
+
+        return side.get("gridloc", crop, encode)
 
 
 def choose(views: Sequence[GroundView], settings: GridLocSettings, most: int) -> list[GroundView]:

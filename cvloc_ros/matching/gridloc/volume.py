@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cvloc_ros.matching.fg2.aerial import Crop
 from cvloc_ros.matching.gridloc.network import Head
 from cvloc_ros.matching.gridloc.settings import GridLocSettings
+from cvloc_ros.matching.layers.aerial import Crop
 from cvloc_ros.types import F64, Pose2, ScoreVolume, SearchWindow
 
 

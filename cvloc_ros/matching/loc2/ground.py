@@ -13,13 +13,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch.nn import functional
 
 from cvloc_ros.config import Depth, Loc2
 from cvloc_ros.errors import ImageError
-from cvloc_ros.matching.depth.depth_map import DepthProvider
+from cvloc_ros.matching.depth.depth_map import DepthMap, DepthProvider
+from cvloc_ros.matching.layers.views import roll, to_tensor, unrolled
 from cvloc_ros.matching.loc2 import lifting
-from cvloc_ros.types import F64, U8, GroundView, Mask
+from cvloc_ros.types import F64, GroundView, Mask
 
 _KEPT = 16
 _COLUMNS = {"equirectangular": 1428}
@@ -69,22 +69,22 @@ class GroundEncoder:
         self._device, self._patch_px, self._published = device, patch_px, published
         cuda: Any = torch.cuda
         self._side: Any = cuda.Stream(device) if device.type == "cuda" else None
-        self._kept: OrderedDict[tuple[str, int], tuple[GroundView, GroundHalf]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], tuple[GroundView, int, GroundHalf]] = OrderedDict()
 
-    def __call__(self, view: GroundView) -> GroundHalf:
-        """Return the half of a view.
+    def __call__(self, view: GroundView, roll_px: int = 0) -> GroundHalf:
+        """Return the half of a view; `roll_px` columns of a panorama move from its left to its right before.
 
         Raises:
             ImageError: the image does not fit its camera, or its depth is missing.
         """
         key = (view.camera_name, view.stamp_ns)
         kept = self._kept.get(key)
-        if kept is None or not _same(kept[0], view):
-            kept = self._kept[key] = (view, self._encode(view))
+        if kept is None or not _same(kept[0], view) or kept[1] != roll_px:
+            kept = self._kept[key] = (view, roll_px, self._encode(view, roll_px))
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
-        return kept[1]
+        return kept[2]
 
     def size_px(self, view: GroundView) -> tuple[int, int]:
         """Rows and columns of the image that the backbone is given, whole patches."""
@@ -96,47 +96,49 @@ class GroundEncoder:
         step = self._patch_px
         return max(rows // step, 1) * step, max(cols // step, 1) * step
 
-    def _encode(self, view: GroundView) -> GroundHalf:
-        image = self.image(view)
+    def _encode(self, view: GroundView, roll_px: int) -> GroundHalf:
+        image = self.image(view, roll_px)
         with torch.inference_mode():
             described = self._describe(image)[0]
         with torch.cuda.stream(self._side) if self._side is not None else nullcontext():
-            points = self.points(view)
+            points = self.points(view, roll_px)
         return GroundHalf(described, torch.from_numpy(points.valid).to(self._device), points)
 
-    def image(self, view: GroundView) -> torch.Tensor:
+    def image(self, view: GroundView, roll_px: int = 0) -> torch.Tensor:
         """Return the image (1, 3, rows, columns) that is described, the right way up, as networks know pictures.
 
         Raises:
             ImageError: the image does not fit its camera.
         """
         _check(view)
-        return to_image(view.rgb[::-1, ::-1] if _turned(view) else view.rgb, self.size_px(view), self._device)
+        rgb = np.roll(view.rgb, -roll_px, axis=1) if roll_px else view.rgb
+        return to_tensor(rgb[::-1, ::-1] if _turned(view) else rgb, self.size_px(view), self._device)
 
-    def points(self, view: GroundView) -> GroundPoints:
-        """Return where the tokens of `image` lie.
+    def points(self, view: GroundView, roll_px: int = 0) -> GroundPoints:
+        """Return where the tokens of `image` lie; their pixels are those of the view as it came.
 
         Raises:
             ImageError: depth is missing.
         """
         rows, cols = (side // self._patch_px for side in self.size_px(view))
         depth = self._depth(view)
+        if roll_px:
+            depth, view = _rolled(depth, roll_px / view.camera.width), roll(view, roll_px)
         uv = lifting.token_pixels(view.camera, rows, cols, published=self._published)
         rays = lifting.token_rays(view, uv, depth.along)
         metres, near = lifting.token_depth(depth, rows, cols, self._limits.max_m, published=self._published)
         valid = near & np.isfinite(rays).all(axis=1) & _usable(view, rows, cols)
         displacement = np.where(valid[:, None], rays[:, :2] * metres[:, None], 0.0)
+        uv = unrolled(uv, roll_px, view.camera.width) if roll_px else uv
         if _turned(view):
             uv, displacement, valid = uv[::-1], displacement[::-1], np.ascontiguousarray(valid[::-1])
         return GroundPoints(valid, uv, displacement, view.T_base_camera[:2, 3].astype(np.float64), depth.metric)
 
 
-def to_image(rgb: U8, size: tuple[int, int], device: torch.device) -> torch.Tensor:
-    """Turn RGB (H, W, 3) u8 into (1, 3, *size) in 0..1, bilinear with antialias as image libraries resize."""
-    image = torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(2, 0, 1)[None].float() / 255
-    if image.shape[2:] == size:
-        return image
-    return functional.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+def _rolled(depth: DepthMap, share: float) -> DepthMap:
+    """Move a share of the columns from the left to the right."""
+    columns = round(share * depth.values.shape[1])
+    return DepthMap(np.roll(depth.values, -columns, axis=1), depth.along, depth.metric)
 
 
 def _turned(view: GroundView) -> bool:

@@ -16,11 +16,24 @@ from cvloc_ros.config import Loc2, Matching
 from cvloc_ros.errors import ModelError
 from cvloc_ros.matching import depth
 from cvloc_ros.matching.layers import backbone
+from cvloc_ros.matching.layers.aerial import (
+    AerialSide,
+    Crop,
+    Seen,
+    cell_validity,
+    compare_all,
+    crop_near,
+    crops_over,
+    cut,
+    grid_axis,
+    reach_m,
+    to_device,
+)
 from cvloc_ros.matching.layers.pose import RansacSettings
 from cvloc_ros.matching.layers.sampling import Matches, sample_matches
+from cvloc_ros.matching.layers.views import roll_to_north
 from cvloc_ros.matching.loc2 import checkpoint
-from cvloc_ros.matching.loc2.aerial import AerialHalf, Crop, KeptHalves, cell_mask, place_crop
-from cvloc_ros.matching.loc2.ground import GroundEncoder, GroundPoints, to_image
+from cvloc_ros.matching.loc2.ground import GroundEncoder, GroundPoints
 from cvloc_ros.matching.loc2.network import Loc2Network
 from cvloc_ros.matching.loc2.scale import Lifted, recover_scale
 from cvloc_ros.types import (
@@ -34,6 +47,7 @@ from cvloc_ros.types import (
     SearchWindow,
 )
 
+_PANORAMA = "equirectangular"
 _TRIALS = 100
 _DRAWN = 8192
 _SEED = 2**63 - 1
@@ -68,8 +82,8 @@ class Loc2Matcher:
         del project_ground  # this method lifts by depth
         self._config = config.loc2 if model is not None else checkpoint.bound(config.loc2)
         self._device = device
-        # A square turned any way, its centre snapped to whole steps.
-        self.reach_m = (self._config.extent_m + self._config.crop_step_m) / math.sqrt(2.0)
+        self._crops = config.crops
+        self.reach_m = reach_m(self._config.extent_m, self._config.crop_step_m)
         model = model or _load(self._config, device)
         self._backbone, self._network, self._published = model.backbone, model.network, model.published
         self._depth = depth.create(config.depth, device)
@@ -79,28 +93,28 @@ class Loc2Matcher:
         )  # fmt: skip
 
     def encode_aerial(self, patch: AerialPatch) -> AerialCode:
-        """Hold the patch; the square of it that is needed is encoded at its first use and kept."""
-        return AerialCode(patch, KeptHalves(patch))
+        """Put the patch on the device; the squares of it that frames ask for are encoded once and kept with it."""
+        return AerialCode(patch, to_device(patch, self._device))
 
     def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> Correspondences:
         """Draw matches; none where no token of any view may match (too far, above the horizon, masked)."""
-        kept = aerial.data
-        if not isinstance(kept, KeptHalves):
-            msg = f"aerial code of another matcher: {type(kept).__name__}; encode the patch with loc2"
+        side = aerial.data
+        if not isinstance(side, AerialSide):
+            msg = f"aerial code of another matcher: {type(side).__name__}; encode the patch with loc2"
             raise ModelError(msg)
-        halves = [self._encoder(view) for view in views]
+        halves = [self._encoder(view, roll_for(self._config, view, window)) for view in views]
         if not halves or not any(bool(half.valid.any()) for half in halves):
             return _nothing()
-        crop = crop_for(self._config, max(views, key=lambda view: view.stamp_ns), window)
+        newest = max(views, key=lambda view: view.stamp_ns)
+        near = crop_for(self._config, newest, window)
+        crops = crops_over(near, window.centre.xy, window.radius_m, self._config.extent_m, self._crops)
         with torch.inference_mode():
-            there = kept.get(crop, self._encode_crop)
             described = torch.cat([half.descriptors for half in halves], dim=1)
             valid = torch.cat([half.valid for half in halves])
-            probability = self._network.compare(there.descriptors[None], described[None], valid[None])[1][0]
-            # Points without imagery match nothing; scores that are no numbers say nothing.
-            probability = torch.nan_to_num(probability * there.valid[:, None], nan=0.0, posinf=0.0)
-            seed = max(view.stamp_ns for view in views) % _SEED
-            return self._lift(probability, _Tokens.of(views, [half.points for half in halves]), there, crop, seed)
+            points = grid_points(self._config, published=self._published).to(self._device)
+            seen = compare_all(crops, points, lambda crop: self._compare(side, aerial.patch, crop, described, valid))
+            tokens = _Tokens.of(views, [half.points for half in halves])
+            return self._lift(seen, tokens, newest.stamp_ns % _SEED, alone=len(crops) == 1)
 
     def warm_up(self) -> float:
         """Run the networks once on grey images of their usual size; return the seconds it took."""
@@ -131,34 +145,38 @@ class Loc2Matcher:
     def _describe_aerial(self, image: torch.Tensor) -> torch.Tensor:
         return self._network.describe_aerial(self._backbone(image))
 
-    def _encode_crop(self, patch: AerialPatch, crop: Crop) -> AerialHalf:
-        rgb, valid = crop.cut(patch, self._config.aerial_px)
-        described = self._describe_aerial(to_image(rgb, rgb.shape[:2], self._device))[0]
-        cells = self._network.cells
-        mask = torch.from_numpy(cell_mask(valid, cells)).to(self._device)
-        return AerialHalf(described, crop.points(cells, published=self._published), mask)
+    def _compare(
+        self, side: AerialSide, patch: AerialPatch, crop: Crop, ground: torch.Tensor, valid: torch.Tensor
+    ) -> torch.Tensor:
+        """Probabilities (cells², Ng) of one crop; points without imagery match nothing."""
 
-    def _lift(
-        self, probability: torch.Tensor, tokens: _Tokens, there: AerialHalf, crop: Crop, seed: int
-    ) -> Correspondences:
+        def encode() -> tuple[torch.Tensor, torch.Tensor]:
+            image, imagery = cut(side, patch, crop, self._config.extent_m, self._config.aerial_px)
+            return self._describe_aerial(image), cell_validity(imagery, self._network.cells)
+
+        there, imagery = side.get(self.name, crop, encode)
+        probability = self._network.compare(there, ground[None], valid[None])[1][0]
+        # Scores that are no numbers say nothing.
+        return torch.nan_to_num(probability * imagery[:, None], nan=0.0, posinf=0.0)
+
+    def _lift(self, seen: Seen, tokens: _Tokens, seed: int, *, alone: bool) -> Correspondences:
         generator = torch.Generator(self._device).manual_seed(seed)
-        drawn = sample_matches(probability[None], self._config.matches, generator)
+        drawn = sample_matches(seen.probability[None], self._config.matches, generator)
+        points = seen.crop.to_map(seen.points.double().cpu().numpy())
+        # Among several crops most are wrong, and so are their matches: not all can agree.
+        sets = self._config.ransac_sets if alone else max(self._config.ransac_sets, 1)
         scale: float | None = None
         if self._config.scale == "free" or not tokens.metric:
-            scale = self._scale(probability, tokens, there.points - crop.centre.xy, generator)
+            scale = self._scale(seen.probability, tokens, points - seen.crop.xy, generator, sets)
             if scale is None:
                 return _nothing()
-        return _correspondences(drawn, tokens, there.points, scale, self._inlier_m)
-
-    @property
-    def _inlier_m(self) -> float:
-        return self._config.inlier_m if self._config.ransac_sets else math.inf
+        return _correspondences(drawn, tokens, points, scale, self._config.inlier_m if sets else math.inf)
 
     def _scale(
-        self, probability: torch.Tensor, tokens: _Tokens, points: F64, generator: torch.Generator
+        self, probability: torch.Tensor, tokens: _Tokens, points: F64, generator: torch.Generator, sets: int
     ) -> float | None:
         settings = RansacSettings(
-            self._config.ransac_sets, _TRIALS, min(_DRAWN, probability.numel()) if self._config.ransac_sets
+            sets, _TRIALS, min(_DRAWN, probability.numel()) if sets
             else self._config.matches, 2 * self._config.inlier_m, self._config.inlier_m, with_scale=True,
         )  # fmt: skip
         lifted = Lifted(*(torch.from_numpy(part).to(self._device) for part in (tokens.displacement, tokens.camera)))
@@ -168,13 +186,27 @@ class Loc2Matcher:
 
 def crop_for(config: Loc2, view: GroundView, window: SearchWindow) -> Crop:
     """Put the crop around the centre of the window, turned by the view if the model was trained for one heading."""
-    turn = None
-    if config.heading != "any":
+    up = None
+    if config.heading != "any" and not (config.heading == "north" and view.camera.kind == _PANORAMA):
         forward = view.T_base_camera[:2, 2]
-        turn = window.centre.yaw_rad + view.T_ref_base.yaw_rad + math.atan2(float(forward[1]), float(forward[0]))
-        turn -= math.pi / 2 if config.heading == "up" else 0.0
-    step = math.radians(config.heading_step_deg)
-    return place_crop(window.centre, config.extent_m, config.crop_step_m, turn, step)
+        up = window.centre.yaw_rad + view.T_ref_base.yaw_rad + math.atan2(float(forward[1]), float(forward[0]))
+        up += math.pi / 2 if config.heading == "right" else 0.0
+    return crop_near(window.centre.xy, up, config.crop_step_m, math.radians(config.heading_step_deg))
+
+
+def roll_for(config: Loc2, view: GroundView, window: SearchWindow) -> int:
+    """Columns to roll a panorama by so that its middle looks north, if the model was trained so; in steps."""
+    if config.heading != "north":
+        return 0
+    columns = roll_to_north(view, window.centre.yaw_rad + view.T_ref_base.yaw_rad)
+    step = max(round(config.heading_step_deg / 360 * view.camera.width), 1)
+    return round(columns / step) * step
+
+
+def grid_points(config: Loc2, *, published: bool) -> torch.Tensor:
+    """Aerial points (cells², 2), internal metres of a crop, by rows from the top; float64."""
+    axis = grid_axis(config.extent_m, config.aerial_cells, ends=published)
+    return torch.cartesian_prod(axis, axis)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

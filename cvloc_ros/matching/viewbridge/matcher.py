@@ -14,14 +14,26 @@ from torch import Tensor
 
 from cvloc_ros.config import Matching
 from cvloc_ros.errors import ImageError, ModelError
-from cvloc_ros.matching.fg2.aerial import AerialSide, Crop, cell_validity, crop_near, cut, reach_m, to_device
 from cvloc_ros.matching.fg2.views import choose, ground_in_base, prepare
+from cvloc_ros.matching.layers.aerial import (
+    AerialSide,
+    Crop,
+    cell_validity,
+    compare_all,
+    crop_near,
+    crops_over,
+    cut,
+    reach_m,
+    to_device,
+)
 from cvloc_ros.matching.layers.sampling import sample_matches
 from cvloc_ros.matching.viewbridge.model import Model, dry_run, open_model
+from cvloc_ros.matching.viewbridge.network import GroundCode
 from cvloc_ros.matching.viewbridge.output import nothing, reproject, to_map
 from cvloc_ros.types import AerialCode, AerialPatch, Correspondences, GroundProjector, GroundView, SearchWindow
 
 _SEED = 2**63 - 1
+_INLIER_CELLS = 1.5
 
 
 class ViewBridgeMatcher:
@@ -45,7 +57,7 @@ class ViewBridgeMatcher:
             ModelError: weights are missing or of another model.
         """
         del project_ground  # this method lifts the images itself
-        self._config, self._device = config.viewbridge, device
+        self._config, self._device, self._crops = config.viewbridge, device, config.crops
         if model is None and not config.viewbridge.weights:
             msg = "matcher.viewbridge.weights is empty; name a file of trained weights (none are published)"
             raise ModelError(msg)
@@ -77,21 +89,22 @@ class ViewBridgeMatcher:
             prepared = [prepare(views[index], settings, self._device) for index in chosen]
             if not any(bool(part.visible.any()) for part in prepared):
                 return nothing()
-            crop = crop_near(window.centre.xy, None if settings.align == "north" else window.centre.yaw_rad)
-            described, imagery = self._aerial(side, aerial.patch, crop)
+            near = crop_near(window.centre.xy, None if settings.align == "north" else window.centre.yaw_rad)
+            crops = crops_over(near, window.centre.xy, window.radius_m, settings.extent_m, self._crops)
             tokens = self._model.backbone(torch.cat([part.image for part in prepared]))
             ground = self._model.network.encode_ground(
                 [part.with_tokens(tokens[number, None]) for number, part in enumerate(prepared)]
             )
-            probability = self._model.network.match(described, ground).probability
-            probability = torch.nan_to_num(probability * imagery[None, :, None], nan=0.0, posinf=0.0)
+            grid = settings.aerial_points().to(self._device)
+            seen = compare_all(crops, grid, lambda crop: self._compare(side, aerial.patch, crop, ground))
             stamp_ns = max(views[index].stamp_ns for index in chosen)
             generator = torch.Generator(self._device).manual_seed((self._config.seed + stamp_ns) % _SEED)
-            drawn = sample_matches(probability, self._config.matches, generator)
+            drawn = sample_matches(seen.probability[None], self._config.matches, generator)
             traced = reproject(ground.surface, [part.uv for part in prepared], chosen)
         points = ground_in_base(views[chosen[0]], settings)
-        inlier_m = self._config.inlier_m or math.inf
-        return to_map(drawn, crop, points, traced, settings, inlier_m)
+        # Among several crops most are wrong, and so are their matches: not all can agree.
+        inlier_m = self._config.inlier_m or (math.inf if len(crops) == 1 else _INLIER_CELLS * settings.cell_m)
+        return to_map(drawn, seen, points, traced, settings, inlier_m)
 
     def warm_up(self) -> float:
         """Run the network once on grey images; return the seconds it took."""
@@ -107,15 +120,17 @@ class ViewBridgeMatcher:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _aerial(self, side: AerialSide, patch: AerialPatch, crop: Crop) -> tuple[Tensor, Tensor]:
-        key = ("viewbridge", crop)
-        if key not in side.codes:
-            settings = self._model.network.settings.plane
+    def _compare(self, side: AerialSide, patch: AerialPatch, crop: Crop, ground: GroundCode) -> Tensor:
+        """Probabilities (cells², Ng) of one crop; 0 where there is no imagery."""
+        settings = self._model.network.settings.plane
+
+        def encode() -> tuple[Tensor, Tensor]:
             image, valid = cut(side, patch, crop, settings.extent_m, settings.aerial_size)
-            described = self._model.network.encode_aerial(self._model.backbone(image))
-            side.keep(key, (described, cell_validity(valid, settings.cells)))
-        side.codes.move_to_end(key)
-        return side.codes[key]
+            return self._model.network.encode_aerial(self._model.backbone(image)), cell_validity(valid, settings.cells)
+
+        described, imagery = side.get("viewbridge", crop, encode)
+        probability = self._model.network.match(described, ground).probability[0]
+        return torch.nan_to_num(probability * imagery[:, None], nan=0.0, posinf=0.0)
 
 
 def check_image(view: GroundView) -> None:

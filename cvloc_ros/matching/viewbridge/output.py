@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cvloc_ros.matching.fg2.aerial import Crop
 from cvloc_ros.matching.fg2.settings import Fg2Settings
+from cvloc_ros.matching.layers.aerial import Seen
 from cvloc_ros.matching.layers.sampling import Matches
 from cvloc_ros.matching.viewbridge.surface import Surface
 from cvloc_ros.types import F64, Correspondences
@@ -41,7 +41,7 @@ def reproject(surface: Surface, uv: Sequence[F64], views: Sequence[int]) -> Trac
 
 
 def to_map(
-    drawn: Matches, crop: Crop, ground: F64, traced: Trace, settings: Fg2Settings, inlier_m: float
+    drawn: Matches, seen: Seen, ground: F64, traced: Trace, settings: Fg2Settings, inlier_m: float
 ) -> Correspondences:
     """Make correspondences of drawn matches, best first; `ground` (N, 2) are the cells of the plane in base, metres."""
     weights = drawn.weight[0].double().cpu().numpy()
@@ -49,10 +49,10 @@ def to_map(
     order = order[weights[order] > 0.0]
     cell = drawn.ground[0].cpu().numpy()[order]
     heights = np.linspace(settings.height_min_m, settings.height_max_m, settings.heights)
-    there = settings.aerial_points().double().numpy()[drawn.aerial[0].cpu().numpy()[order]]
+    there = seen.points.double().cpu().numpy()[drawn.aerial[0].cpu().numpy()[order]]
     return Correspondences(
         ground=ground[cell],
-        aerial=crop.to_map(there),
+        aerial=seen.crop.to_map(there),
         weights=weights[order],
         uv=traced.uv[cell],
         view=traced.view[cell],

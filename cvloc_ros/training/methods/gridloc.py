@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from cvloc_ros.config import Matching
 from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.matching import weights
-from cvloc_ros.matching.fg2.aerial import crop_near, cut, to_device
-from cvloc_ros.matching.fg2.projection import looking
-from cvloc_ros.matching.fg2.views import roll, roll_to_north, to_tensor
 from cvloc_ros.matching.gridloc.loss import loss
 from cvloc_ros.matching.gridloc.matcher import GridLocMatcher, choose, upright, visible_part
 from cvloc_ros.matching.gridloc.model import Model, create, open_model, save
 from cvloc_ros.matching.gridloc.settings import VARIANTS, GridLocSettings
 from cvloc_ros.matching.gridloc.vgg import Vgg16, load_imagenet
+from cvloc_ros.matching.layers.aerial import crop_near, cut, to_device
+from cvloc_ros.matching.layers.views import looking, roll, roll_to_north, to_tensor
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, settings_of, stack
 from cvloc_ros.types import GroundProjector, Matcher, Pose2, SearchWindow

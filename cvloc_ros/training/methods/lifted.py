@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from cvloc_ros.datasets.sample import Sample
-from cvloc_ros.matching.fg2.aerial import Crop, cell_validity, crop_near, cut, to_device
 from cvloc_ros.matching.fg2.loss import Truth
 from cvloc_ros.matching.fg2.network import GroundTokens
-from cvloc_ros.matching.fg2.projection import looking
 from cvloc_ros.matching.fg2.settings import Fg2Settings
-from cvloc_ros.matching.fg2.views import Prepared, choose, forward_in_base, prepare, roll, roll_to_north
+from cvloc_ros.matching.fg2.views import Prepared, choose, forward_in_base, prepare
+from cvloc_ros.matching.layers.aerial import Crop, cell_validity, crop_near, cut, to_device
 from cvloc_ros.matching.layers.backbone import Backbone
+from cvloc_ros.matching.layers.views import looking, roll, roll_to_north
 from cvloc_ros.training.methods.method import Batch, stack
 from cvloc_ros.types import GroundView, Pose2, SearchWindow
 

@@ -19,12 +19,12 @@ from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.errors import ModelError
 from cvloc_ros.matching import depth, weights
 from cvloc_ros.matching.layers import backbone
+from cvloc_ros.matching.layers.aerial import cell_validity, cut, to_device
 from cvloc_ros.matching.layers.pose import Alignment
 from cvloc_ros.matching.loc2 import checkpoint
-from cvloc_ros.matching.loc2.aerial import cell_mask
-from cvloc_ros.matching.loc2.ground import GroundEncoder, to_image
+from cvloc_ros.matching.loc2.ground import GroundEncoder
 from cvloc_ros.matching.loc2.loss import LossSettings, loss
-from cvloc_ros.matching.loc2.matcher import Loc2Matcher, Loc2Model, crop_for
+from cvloc_ros.matching.loc2.matcher import Loc2Matcher, Loc2Model, crop_for, grid_points, roll_for
 from cvloc_ros.matching.loc2.network import Loc2Network
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, stack
@@ -61,22 +61,23 @@ class Loc2Inputs:
         if not views:
             return None
         encoder = self._encoder()
-        parts = [self._view(encoder, view) for view in views]
+        parts = [self._view(encoder, view, roll_for(self.config, view, window)) for view in views]
         if not any(bool(part["valid"].any()) for part in parts):
             return None
         crop = crop_for(self.config, views[0], window)
-        rgb, valid = crop.cut(sample.patch, self.config.aerial_px)
-        imagery = torch.from_numpy(cell_mask(valid, self.config.aerial_cells))
+        side = to_device(sample.patch, _CPU)
+        image, valid = cut(side, sample.patch, crop, self.config.extent_m, self.config.aerial_px)
+        imagery = cell_validity(valid, self.config.aerial_cells)
         if not bool(imagery.any()):
             return None
         published = self.config.geometry == "published"
-        points = crop.points(self.config.aerial_cells, published=published) - crop.centre.xy
+        points = crop.to_map(grid_points(self.config, published=published).numpy()) - crop.xy
         return {
             "views": parts,
-            "aerial": to_image(rgb, rgb.shape[:2], _CPU)[0],
+            "aerial": image[0],
             "imagery": imagery,
             "points": torch.from_numpy(points).float(),
-            "position": torch.from_numpy(sample.pose.xy - crop.centre.xy).float(),
+            "position": torch.from_numpy(sample.pose.xy - crop.xy).float(),
             "yaw": torch.tensor(sample.pose.yaw_rad).float(),
         }
 
@@ -97,12 +98,12 @@ class Loc2Inputs:
             lambda image: image, provider, (self.config, self.depth), _CPU, patch_px=self.patch_px, published=published
         )
 
-    def _view(self, encoder: GroundEncoder, view: GroundView) -> Batch:
-        points = encoder.points(view)
+    def _view(self, encoder: GroundEncoder, view: GroundView, roll_px: int) -> Batch:
+        points = encoder.points(view, roll_px)
         turned = Pose2(0.0, 0.0, view.T_ref_base.yaw_rad).apply(points.displacement)
         lifted = view.T_ref_base.apply(points.camera_xy) + turned
         return {
-            "image": encoder.image(view)[0],
+            "image": encoder.image(view, roll_px)[0],
             "lifted": torch.from_numpy(np.ascontiguousarray(lifted)).float(),
             "valid": torch.from_numpy(np.ascontiguousarray(points.valid)),
         }

@@ -19,9 +19,9 @@ from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.matching import weights
 from cvloc_ros.matching.depth.depth_map import along
 from cvloc_ros.matching.depth.measured import Measured
-from cvloc_ros.matching.fg2.aerial import crop_near
 from cvloc_ros.matching.fg2.settings import Fg2Settings
 from cvloc_ros.matching.fg2.views import choose, prepare
+from cvloc_ros.matching.layers.aerial import crop_near
 from cvloc_ros.matching.layers.pose import Alignment
 from cvloc_ros.matching.loc2.lifting import token_rays
 from cvloc_ros.matching.viewbridge.loss import HeightTruth, LossSettings, loss

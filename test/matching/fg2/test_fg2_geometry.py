@@ -13,11 +13,12 @@ import torch
 
 from cvloc_ros.errors import ModelError
 from cvloc_ros.imaging.camera import Equirectangular, Fisheye, Pinhole
-from cvloc_ros.matching.fg2.aerial import Crop, cell_validity, crop_near, cut, to_device
 from cvloc_ros.matching.fg2.output import trace
 from cvloc_ros.matching.fg2.projection import inside, panorama_reference, pinhole_reference, usable, view_reference
 from cvloc_ros.matching.fg2.settings import VARIANTS, Fg2Settings
-from cvloc_ros.matching.fg2.views import ground_in_base, prepare, roll
+from cvloc_ros.matching.fg2.views import ground_in_base, prepare
+from cvloc_ros.matching.layers.aerial import Crop, cell_validity, crop_near, cut, to_device
+from cvloc_ros.matching.layers.views import roll
 from cvloc_ros.types import Pose2
 
 

@@ -15,11 +15,11 @@ from cvloc_ros.config import parse
 from cvloc_ros.estimation.procrustes import procrustes
 from cvloc_ros.imaging.camera import Equirectangular
 from cvloc_ros.matching.fg2 import model
-from cvloc_ros.matching.fg2.aerial import Crop, crop_near, cut, to_device
 from cvloc_ros.matching.fg2.loss import Truth, fg2_loss
 from cvloc_ros.matching.fg2.matcher import Fg2Matcher
 from cvloc_ros.matching.fg2.network import GroundCode, GroundTokens
 from cvloc_ros.matching.fg2.views import prepare
+from cvloc_ros.matching.layers.aerial import Crop, crop_near, cut, to_device
 from cvloc_ros.types import AerialPatch, GroundView, Pose2, SearchWindow
 
 CPU = torch.device("cpu")

@@ -20,12 +20,12 @@ from cvloc_ros.estimation.calibration import resolve
 from cvloc_ros.estimation.volume import from_volume
 from cvloc_ros.imaging.models import Equirectangular, Fisheye, Pinhole
 from cvloc_ros.matching import registry, weights
-from cvloc_ros.matching.fg2.aerial import Crop, crop_near
 from cvloc_ros.matching.gridloc import model as models
 from cvloc_ros.matching.gridloc.matcher import GridLocMatcher, upright, visible_part
 from cvloc_ros.matching.gridloc.model import Model
 from cvloc_ros.matching.gridloc.network import Head
 from cvloc_ros.matching.gridloc.settings import VARIANTS, GridLocSettings
+from cvloc_ros.matching.layers.aerial import Crop, crop_near
 from cvloc_ros.pipeline import Localizer
 from cvloc_ros.types import (
     AerialCode,

@@ -17,12 +17,11 @@ from cvloc_ros.config import Matching
 from cvloc_ros.estimation.procrustes import from_matches
 from cvloc_ros.imaging.models import Pinhole
 from cvloc_ros.matching import weights
+from cvloc_ros.matching.layers.aerial import crop_near, cut, to_device
 from cvloc_ros.matching.layers.backbone import ConvBackbone
 from cvloc_ros.matching.layers.pose import Alignment
-from cvloc_ros.matching.loc2.aerial import Crop
-from cvloc_ros.matching.loc2.ground import to_image
 from cvloc_ros.matching.loc2.loss import LossSettings, loss
-from cvloc_ros.matching.loc2.matcher import Loc2Matcher
+from cvloc_ros.matching.loc2.matcher import Loc2Matcher, grid_points
 from cvloc_ros.matching.loc2.network import Loc2Network
 from cvloc_ros.types import AerialPatch, GroundView, Pose2, SearchWindow
 
@@ -64,18 +63,19 @@ def test_what_was_learnt_by_heart_is_found_in_the_map(
     truths = [Pose2(5e5 + x, 5e6 + y, yaw) for x, y, yaw in ((2, 1, 0.5), (-5, 3, 3.1), (4, -6, -1.2), (-3, -2, 2.0))]
     views = [look(patch, truth, stamp, upside_down=stamp == 3) for stamp, truth in enumerate(truths)]
     priors = [truth @ Pose2(1.5, -1.0, 0.1) for truth in truths]
-    crops = [Crop(Pose2(*(round(v / 8) * 8 for v in (p.x_m, p.y_m)), 0.0), EXTENT_M) for p in priors]
+    crops = [crop_near(prior.xy, None, step_m=8.0) for prior in priors]
 
     encoder, network = matcher._encoder, matcher._network.train()
     images = torch.cat([encoder.image(view) for view in views])
     tokens = [encoder.points(view) for view in views]
     ground = torch.from_numpy(np.stack([part.camera_xy + part.displacement for part in tokens])).float()
     valid = torch.from_numpy(np.stack([part.valid for part in tokens]))
-    aerial = torch.cat([to_image(crop.cut(patch, 192)[0], (192, 192), torch.device("cpu")) for crop in crops])
-    grid = torch.from_numpy(crops[0].points(CELLS) - crops[0].centre.xy).float()
+    side = to_device(patch, torch.device("cpu"))
+    aerial = torch.cat([cut(side, patch, crop, EXTENT_M, 192)[0] for crop in crops])
+    grid = torch.from_numpy(crops[0].to_map(grid_points(config.loc2, published=False).numpy()) - crops[0].xy).float()
     turns = torch.tensor([[[math.cos(t.yaw_rad), -math.sin(t.yaw_rad)], [math.sin(t.yaw_rad), math.cos(t.yaw_rad)]]
                           for t in truths])  # fmt: skip
-    places = torch.tensor(np.stack([t.xy - crop.centre.xy for t, crop in zip(truths, crops, strict=True)])).float()
+    places = torch.tensor(np.stack([t.xy - crop.xy for t, crop in zip(truths, crops, strict=True)])).float()
     truth = Alignment(turns, places, torch.ones(4), torch.ones(4, dtype=torch.bool))
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3)
     draw = torch.Generator().manual_seed(0)

@@ -15,11 +15,11 @@ import torch
 from cvloc_ros.evaluation.metrics import along_across
 from cvloc_ros.imaging.models import Equirectangular, Pinhole
 from cvloc_ros.matching.depth import DepthMap
+from cvloc_ros.matching.layers.aerial import grid_axis
+from cvloc_ros.matching.layers.views import to_tensor
 from cvloc_ros.matching.loc2 import checkpoint, lifting
-from cvloc_ros.matching.loc2.aerial import Crop
-from cvloc_ros.matching.loc2.ground import to_image
 from cvloc_ros.matching.loc2.network import Loc2Network
-from cvloc_ros.types import GroundView, Pose2
+from cvloc_ros.types import GroundView
 
 Parity = Callable[[str], Any]
 FORWARD = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
@@ -109,8 +109,8 @@ def test_ten_metres_around(parity: Parity) -> None:
      ("kitti/metric_grid", 100.26)],
 )  # fmt: skip
 def test_aerial_grid(name: str, extent_m: float, parity: Parity) -> None:
-    points = Crop(Pose2(0.0, 0.0, 0.0), extent_m).points(41, published=True)
-    down_right = np.stack([-points[:, 1], points[:, 0]], -1)[[0, 1, 40, 41, 840, 1680]]
+    axis = grid_axis(extent_m, 41, ends=True)
+    down_right = torch.cartesian_prod(axis, axis)[[0, 1, 40, 41, 840, 1680]]
     np.testing.assert_allclose(down_right, parity("loc2")[name], atol=2e-3 if "kitti" in name else 1e-4)
 
 
@@ -167,7 +167,7 @@ def test_images_are_resized_as_the_original_loader_does(case: str, formula: Modu
     wanted = parity("geometry_loc2")
     size = (375, 1242) if case.endswith("0") else (370, 1226)
     rgb = np.floor(255 * formula.image("geom/ground", *size)[0].permute(1, 2, 0).numpy() + 0.5).astype(np.uint8)
-    image = to_image(rgb, (364, 1232), torch.device("cpu"))
+    image = to_tensor(rgb, (364, 1232), torch.device("cpu"))
     difference = image.flatten()[torch.from_numpy(wanted[f"{case}/grd/idx"]).long()].numpy() - wanted[f"{case}/grd/val"]
     assert np.quantile(np.abs(difference), 0.99) <= 2 / 255
 

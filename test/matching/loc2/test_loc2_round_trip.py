@@ -17,8 +17,9 @@ from cvloc_ros.config import Matching
 from cvloc_ros.estimation.procrustes import from_matches
 from cvloc_ros.imaging.models import Equirectangular, Fisheye, Pinhole, Rotated
 from cvloc_ros.matching.depth import DepthMap
-from cvloc_ros.matching.loc2.aerial import Crop
-from cvloc_ros.matching.loc2.matcher import Loc2Matcher
+from cvloc_ros.matching.layers.aerial import Crop, crop_near, cut, grid_axis, to_device
+from cvloc_ros.matching.layers.views import to_tensor
+from cvloc_ros.matching.loc2.matcher import Loc2Matcher, roll_for
 from cvloc_ros.types import AerialPatch, CameraModel, Correspondences, GroundView, Pose2, SearchWindow
 
 CPU = torch.device("cpu")
@@ -77,8 +78,8 @@ def true_points(view: GroundView) -> np.ndarray:
 def oracle(points: np.ndarray, truth: Pose2, crop: Crop) -> Callable[..., tuple[None, torch.Tensor]]:
     """A matching matrix that spreads each token over the four aerial points around its true place, bilinearly."""
     step = EXTENT_M / CELLS
-    local = crop.centre.inverse().apply(truth.apply(points))
-    index = np.stack([(local[:, 0] + EXTENT_M / 2) / step - 0.5, (EXTENT_M / 2 - local[:, 1]) / step - 0.5], -1)
+    local = crop.from_map(truth.apply(points))  # down, right
+    index = (local[:, ::-1] + EXTENT_M / 2) / step - 0.5
     P = np.zeros((CELLS, CELLS, len(points)))
     for token, (x, y) in enumerate(index):
         if not (0 <= x < CELLS - 1 and 0 <= y < CELLS - 1):
@@ -100,9 +101,9 @@ def run(
 ) -> Correspondences:
     """Match with perfect scores from a prior that is a few metres and degrees off."""
     prior = truth @ Pose2(3.0, -2.0, 0.1)
-    centre = Pose2(*(round(value / 8) * 8 for value in (prior.x_m, prior.y_m)), turned)
     points = np.concatenate([true_points(view) for view in views])
-    matcher._network.compare = oracle(points, truth, Crop(centre, EXTENT_M))  # type: ignore[method-assign]
+    crop = replace(crop_near(prior.xy, None, step_m=8.0), turn_rad=math.remainder(turned, math.tau))
+    matcher._network.compare = oracle(points, truth, crop)  # type: ignore[method-assign]
     return matcher.match(views, matcher.encode_aerial(patch), SearchWindow(prior, 10.0, math.pi))
 
 
@@ -146,8 +147,8 @@ def test_a_camera_upside_down(plain: Callable[..., Loc2Matcher], patch: AerialPa
     view = make_view("distorted", rng, mount(roll=math.pi - 0.02, pitch=0.05))
     turned = true_points(view)[::-1]
     prior = truth @ Pose2(3.0, -2.0, 0.1)
-    centre = Pose2(*(round(value / 8) * 8 for value in (prior.x_m, prior.y_m)), 0.0)
-    matcher._network.compare = oracle(turned, truth, Crop(centre, EXTENT_M))  # type: ignore[method-assign]
+    crop = crop_near(prior.xy, None, step_m=8.0)
+    matcher._network.compare = oracle(turned, truth, crop)  # type: ignore[method-assign]
     matches = matcher.match([view], matcher.encode_aerial(patch), SearchWindow(prior, 10.0, math.pi))
     check(matches, truth)
     rays = view.camera.unproject(matches.uv)
@@ -204,8 +205,8 @@ def test_metric_depth_that_would_have_to_be_five_times_larger_means_wrong_matche
     near = replace(view, depth=view.depth / 5)
     right = true_points(view)
     prior = truth @ Pose2(3.0, -2.0, 0.1)
-    centre = Pose2(*(round(value / 8) * 8 for value in (prior.x_m, prior.y_m)), 0.0)
-    matcher._network.compare = oracle(right, truth, Crop(centre, EXTENT_M))  # type: ignore[method-assign]
+    crop = crop_near(prior.xy, None, step_m=8.0)
+    matcher._network.compare = oracle(right, truth, crop)  # type: ignore[method-assign]
     matches = matcher.match([near], matcher.encode_aerial(patch), SearchWindow(prior, 10.0, math.pi))
     assert len(matches.weights) == 0
 
@@ -246,6 +247,58 @@ def test_a_third_of_wrong_matches_does_not_matter(settings: Settings, patch: Aer
     np.testing.assert_array_equal(again.ground, matches.ground)
 
 
+@pytest.mark.parametrize("crops", [1, 9])
+def test_a_vehicle_far_from_the_middle_of_the_window_is_found_with_several_crops(
+    crops: int, settings: Settings, patch: AerialPatch
+) -> None:
+    config = settings(matches=65536, scale="fixed").model_copy(update={"crops": crops})
+    matcher = Loc2Matcher(config, CPU)
+    view = make_view("panorama", np.random.default_rng(3), mount())
+    points = true_points(view)
+    for truth in poses(2):
+        asked: list[Crop] = []
+
+        def compare(_side, _patch, crop, _ground, valid, truth=truth, asked=asked):
+            asked.append(crop)
+            return oracle(points, truth, crop)(None, None, valid[None])[1][0]  # type: ignore[arg-type]
+
+        matcher._compare = compare  # type: ignore[method-assign, assignment]
+        prior = Pose2(truth.x_m + 48.0, truth.y_m - 47.0, truth.yaw_rad)
+        matches = matcher.match([view], matcher.encode_aerial(patch), SearchWindow(prior, 50.0, math.pi))
+        assert len(asked) == crops
+        if crops == 1:
+            assert len(matches.weights) < 25  # hardly anything of what is seen lies in the square
+        else:
+            assert len(matches.weights) > 200
+            estimate = from_matches(matches, np.random.default_rng(0))
+            assert np.abs(estimate.pose.xy - truth.xy).max() < 0.2  # the oracle has no neighbours across an edge
+
+
+def test_a_panorama_is_rolled_to_the_north_as_published(plain: Callable[..., Loc2Matcher], patch: AerialPatch) -> None:
+    """The aerial image stays as it is; pixels and points of the matches are those of the panorama as it came."""
+    matcher = plain(heading="north", heading_step_deg=9.0)  # 10 of 400 columns
+    described = []
+    real = matcher._describe_ground
+    matcher._encoder._describe = lambda image: described.append(image) or real(image)
+    view = make_view("panorama", np.random.default_rng(1), mount(yaw=0.4, pitch=0.05))
+    for truth in poses(2):
+        prior = truth @ Pose2(3.0, -2.0, 0.0)
+        window = SearchWindow(prior, 10.0, 0.3)
+        columns = roll_for(matcher._config, view, window)
+        ahead = math.remainder(truth.yaw_rad + 0.4 - math.pi / 2 - math.tau * columns / 400, math.tau)
+        assert abs(ahead) <= math.tau * 5.5 / 400  # the middle looks north to half a step
+        points = np.roll(true_points(view).reshape(*GRID, 2), -columns * GRID[1] // 400, axis=1).reshape(-1, 2)
+        crop = crop_near(prior.xy, None, step_m=8.0)
+        matcher._network.compare = oracle(points, truth, crop)  # type: ignore[method-assign]
+        matches = matcher.match([view], matcher.encode_aerial(patch), window)
+        check(matches, truth)
+        rolled = to_tensor(np.roll(view.rgb, -columns, axis=1), (64, 160), CPU)
+        torch.testing.assert_close(described[-1], rolled)
+        rays = view.camera.unproject(matches.uv) @ view.T_base_camera[:3, :3].T
+        away = matches.ground - view.T_base_camera[:2, 3]
+        assert np.abs(rays[:, 0] * away[:, 1] - rays[:, 1] * away[:, 0]).max() < 1e-6
+
+
 def test_a_crop_shows_what_lies_at_its_points(patch: AerialPatch) -> None:
     """A spot on the map appears at the cell whose point lies there, for any turn and zoom."""
     place = np.array([5e5 + 9.0, 5e6 - 6.0])
@@ -255,16 +308,17 @@ def test_a_crop_shows_what_lies_at_its_points(patch: AerialPatch) -> None:
     picture = replace(patch, rgb=np.repeat(spot[..., None], 3, -1).astype(np.uint8))
     for turn in (0.0, 0.7, -2.5):
         for size in (630, 252):
-            crop = Crop(Pose2(5e5 + 4.0, 5e6 + 2.0, turn), 71.0)
-            rgb, valid = crop.cut(picture, size)
-            assert valid.all()
-            weight = rgb[..., 0].astype(float)
-            points = crop.points(size).reshape(size, size, 2)
+            crop = Crop(5e5 + 4.0, 5e6 + 2.0, turn)
+            image, valid = cut(to_device(picture, CPU), picture, crop, 71.0, size)
+            assert valid.min() > 0.999
+            axis = grid_axis(71.0, size, ends=False)
+            points = crop.to_map(torch.cartesian_prod(axis, axis).numpy()).reshape(size, size, 2)
+            weight = image[0, 0].double().numpy()
             centroid = (points * weight[..., None]).sum((0, 1)) / weight.sum()
             assert np.abs(centroid - place).max() < 0.02
 
 
 def test_outside_of_the_patch_there_is_no_imagery(patch: AerialPatch) -> None:
-    _, valid = Crop(Pose2(5e5 + 80.0, 5e6, 0.0), 71.0).cut(patch, 100)
-    assert valid[:, :49].all()
-    assert not valid[:, 51:].any()
+    _, valid = cut(to_device(patch, CPU), patch, Crop(5e5 + 80.0, 5e6, 0.0), 71.0, 100)
+    assert (valid[0, 0, :, :49] > 0.5).all()
+    assert not (valid[0, 0, :, 51:] > 0.5).any()

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from cvloc_ros.matching.layers.aerial import Crop, grid_axis
 from cvloc_ros.matching.layers.backbone import ConvBackbone
 from cvloc_ros.matching.layers.pose import Alignment
-from cvloc_ros.matching.loc2.aerial import Crop
 from cvloc_ros.matching.loc2.loss import LossSettings, loss
 from cvloc_ros.matching.loc2.network import Loc2Network
-from cvloc_ros.types import Pose2
 
 CELLS, EXTENT_M = 13, 26.0
 SETTINGS = LossSettings(matches=256, near_m=EXTENT_M / CELLS)
@@ -33,7 +32,8 @@ class Samples:
         turn = torch.stack([torch.stack([yaw.cos(), -yaw.sin()], -1), torch.stack([yaw.sin(), yaw.cos()], -1)], -2)
         place = (torch.rand(4, 2, generator=draw) - 0.5) * 6
         self.truth = Alignment(turn, place, torch.ones(4), torch.ones(4, dtype=torch.bool))
-        self.aerial = torch.from_numpy(Crop(Pose2(0.0, 0.0, 0.0), EXTENT_M).points(CELLS)).float()
+        axis = grid_axis(EXTENT_M, CELLS, ends=False)
+        self.aerial = torch.from_numpy(Crop(0.0, 0.0, 0.0).to_map(torch.cartesian_prod(axis, axis).numpy())).float()
 
 
 def small() -> Loc2Network:

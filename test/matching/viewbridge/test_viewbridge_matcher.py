@@ -20,8 +20,8 @@ from cvloc_ros.estimation.calibration import resolve
 from cvloc_ros.estimation.procrustes import from_matches
 from cvloc_ros.imaging.models import Equirectangular, Fisheye, Pinhole
 from cvloc_ros.matching import registry, weights
-from cvloc_ros.matching.fg2.aerial import Crop, crop_near
 from cvloc_ros.matching.fg2.settings import Fg2Settings
+from cvloc_ros.matching.layers.aerial import Crop, crop_near
 from cvloc_ros.matching.viewbridge import model as models
 from cvloc_ros.matching.viewbridge.matcher import ViewBridgeMatcher
 from cvloc_ros.matching.viewbridge.model import Model
