@@ -31,6 +31,7 @@ def evidence(
     return {
         "has_candidate": candidate is not None,
         **{name: float(getattr(candidate, name, math.nan)) for name in ("score", "ambiguity", "coverage", "inliers")},
+        "depth_scale": math.nan if candidate is None or candidate.scale is None else float(candidate.scale),
         **_pose("", candidate.pose if candidate else None),
         "covariance": _nine(candidate.covariance if candidate else None),
         "protection_level_m": protection_level(candidate, window, risk) if candidate else math.nan,

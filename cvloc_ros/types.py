@@ -269,10 +269,9 @@ class AerialCode:
 class Correspondences:
     """Matched points: `ground` (N, 2) m in base, `aerial` (N, 2) m in map, `weights` (N,), `uv` (N, 2) px.
 
-    `view` (N,) is the index of the view that each ground pixel belongs to. Matches within `inlier_m` of a pose agree
-    with it (infinity: all do). `scale` is the factor that the method found for depth without a sure scale and has
-    applied to `ground`; None where the points are metric. `height_m` (N,) is the height above the ground that a method
-    has selected for each match, where it selects one.
+    `view` (N,) is the view that each ground pixel belongs to. Matches within `inlier_m` of a pose agree with it
+    (infinity: all do). `scale` is the factor that the method found for depth and has applied to `ground`; None where
+    it seeks none. `height_m` (N,) is the height above the ground that a method has selected for each match.
     """
 
     ground: F64
@@ -305,9 +304,9 @@ class ScoreVolume:
 class PoseEstimate:
     """Pose of base in map with covariance (3, 3) over x, y (m), yaw (rad).
 
-    `score` is the similarity of the best pose (matcher's own scale, larger is better), `ambiguity` the likelihood
-    of the best other peak relative to it (0 = unique, 1 = as good), `coverage` the share of ground evidence with
-    imagery under it, `inliers` the share of matches that agree (1 for score volumes).
+    `score` is the similarity of the best pose (matcher's own scale, larger is better), `ambiguity` the likelihood of
+    the best other peak relative to it (0 = unique), `coverage` the share of ground evidence with imagery under it,
+    `inliers` the share of matches that agree (1 for score volumes), `scale` that of `Correspondences`, as fitted.
     """
 
     pose: Pose2
@@ -316,6 +315,7 @@ class PoseEstimate:
     ambiguity: float
     coverage: float = 1.0
     inliers: float = 1.0
+    scale: float | None = None
 
 
 @enum.unique

@@ -89,7 +89,8 @@ def from_matches(matches: Correspondences, rng: np.random.Generator) -> PoseEsti
         return None
     share = float(weights.sum() / np.maximum(matches.weights, 0.0).sum())
     ambiguity = tried.ambiguity(fitted.pose, effective / share)
-    return PoseEstimate(fitted.pose, covariance, score=share, ambiguity=ambiguity, inliers=share)
+    scale = None if matches.scale is None else matches.scale * fitted.scale
+    return PoseEstimate(fitted.pose, covariance, score=share, ambiguity=ambiguity, inliers=share, scale=scale)
 
 
 def _covariance(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -152,7 +153,7 @@ def _candidate(status: Any) -> PoseEstimate | None:
         Pose2(float(status.x), float(status.y), float(status.yaw)),
         np.array(status.covariance, dtype=np.float64).reshape(3, 3),
         score=float(status.score), ambiguity=float(status.ambiguity), coverage=float(status.coverage),
-        inliers=float(status.inliers),
+        inliers=float(status.inliers), scale=None if math.isnan(status.depth_scale) else float(status.depth_scale),
     )  # fmt: skip
 
 

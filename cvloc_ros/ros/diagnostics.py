@@ -25,14 +25,16 @@ ODOM_SILENT_S = 2.0
 JUMP_SHOWN_S = 10.0
 FOREIGN_CLOCK_S = 60.0
 AHEAD_S = 0.5
-MILD = ("odom frame", "tf conflict", "antenna", "imu", "calibration")
+MILD = ("odom frame", "tf conflict", "antenna", "imu", "calibration", "depth", "gnss")
 """Standing faults that do not stop the output."""
+
+QUALITY = ("score", "ambiguity", "sigma_m", "sigma_deg", "protection_level_m", "depth_scale")
+"""Values that tell how good the last pose was."""
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "localization": (
         "state", "enabled", "device", "attempts", "published", "acceptance_rate", "consecutive_rejections",
-        "last_status", "last_reason", "pose_age_s", "latency_s", "innovation_sigma", "score", "ambiguity", "sigma_m",
-        "sigma_deg", "protection_level_m",
+        "last_status", "last_reason", "pose_age_s", "latency_s", "innovation_sigma", *QUALITY,
     ),
     "inputs": (
         "image_age_s.<camera>", "images.<camera>", "image_reliability.<camera>", "camera_info_age_s.<camera>",
@@ -128,7 +130,7 @@ def _localization(config: Config, seen: Snapshot, now: Situation) -> tuple[Findi
 def _quality(result: LocalizationResult | None, risk: float) -> dict[str, float]:
     estimate = None if result is None else result.estimate or result.candidate
     if result is None or estimate is None:
-        return dict.fromkeys(("score", "ambiguity", "sigma_m", "sigma_deg", "protection_level_m"), math.nan)
+        return dict.fromkeys(QUALITY, math.nan)
     largest = float(np.linalg.eigvalsh(estimate.covariance[:2, :2]).max())
     return {
         "score": float(estimate.score),
@@ -136,6 +138,7 @@ def _quality(result: LocalizationResult | None, risk: float) -> dict[str, float]
         "sigma_m": math.sqrt(max(largest, 0.0)),
         "sigma_deg": math.degrees(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0))),
         "protection_level_m": protection_level(estimate, result.window, risk),
+        "depth_scale": math.nan if estimate.scale is None else estimate.scale,
     }
 
 

@@ -134,6 +134,7 @@ def test_outputs_hold_what_was_published(make_bag: MakeBag, session: type, tmp_p
     assert statuses[0].status == "waiting_keyframes" and not statuses[0].accepted
     assert statuses[1].accepted and statuses[1].y == pytest.approx(0.1)
     assert np.isnan(statuses[0].protection_level_m)
+    assert np.isnan(statuses[1].depth_scale)
     assert statuses[1].protection_level_m == pytest.approx(200**0.5), "another place is 0.1 as likely"
     assert poses[0].pose.covariance[35] == pytest.approx(0.0004) and poses[0].pose.covariance[14] == 1e6
     assert transforms[0].header.frame_id == "map" and transforms[0].child_frame_id == "odom"

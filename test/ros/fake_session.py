@@ -150,7 +150,7 @@ class FakeSession(Session):
         self.last_ns = stamp_ns
         xy = self.projection.to_map(newest[1].latitude_deg, newest[1].longitude_deg)
         pose = Pose2(float(xy[0]), float(xy[1]), 0.5)
-        estimate = PoseEstimate(pose, COVARIANCE, score=0.7, ambiguity=0.1, coverage=0.9)
+        estimate = PoseEstimate(pose, COVARIANCE, score=0.7, ambiguity=0.1, coverage=0.9, scale=0.5)
         prior = PosePrior(Pose2(pose.x_m + 1, pose.y_m, 0.4), np.diag([4.0, 4.0, 0.1]), stamp_ns, True, "fix")
         window = SearchWindow(prior.pose, 12.0, 0.3)
         return LocalizationResult(

@@ -110,6 +110,7 @@ def test_status_tells_the_whole_attempt(driving):
     assert status.latency_s > 0
     assert math.isfinite(status.innovation_sigma)
     assert 0.0 < status.protection_level_m < 100.0
+    assert status.depth_scale == 0.5
     assert status.attribution == "© Someone"
 
 

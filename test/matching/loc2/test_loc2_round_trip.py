@@ -194,6 +194,9 @@ def test_relative_depth_gives_the_pose_and_its_scale(
         matches = run(matcher, views, patch, truth)
         assert matches.scale == pytest.approx(1 / factor, rel=1e-5)
         check(matches, truth)
+        estimate = from_matches(matches, np.random.default_rng(0))
+        assert estimate is not None
+        assert estimate.scale == pytest.approx(1 / factor, rel=1e-4)
 
 
 def test_metric_depth_that_would_have_to_be_five_times_larger_means_wrong_matches(
