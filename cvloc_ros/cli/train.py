@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -51,12 +52,16 @@ def train(
         sys.stderr.write("\nsaving after this step; once more to end at once\n")
 
     chosen = load(config, parse_assignments(settings))
+    speaks = os.environ.get("RANK", "0") == "0"  # one of several processes
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        outcome = run(chosen, out, None if quiet else _bar(chosen.run.steps), lambda: bool(asked), cpu=cpu)
+        progress = _bar(chosen.run.steps) if speaks and not quiet else None
+        outcome = run(chosen, out, progress, lambda: bool(asked), cpu=cpu)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if not speaks:
+        return 0
     if outcome.skipped:
         print(f"{sum(outcome.skipped.values())} samples passed over, {len(outcome.skipped)} different:")
         for line, count in outcome.skipped.most_common(20):

@@ -106,7 +106,7 @@ class _Session:
     def __init__(self, config: Training, out: Path, progress: Progress, *, cpu: bool) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
-        self._config, self._out, self._progress = config, out, progress
+        self._config, self._out = config, out
         if config.run.threads:
             torch.set_num_threads(config.run.threads)
         self._accelerator: Any = Accelerator(
@@ -114,6 +114,7 @@ class _Session:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )  # fmt: skip
         self._processes, self._main = self._accelerator.num_processes, bool(self._accelerator.is_main_process)
+        self._progress = progress if self._main else Progress()
         if config.run.batch % self._processes:
             msg = f"run.batch = {config.run.batch} must be a multiple of the {self._processes} processes"
             raise TrainingError(msg)

@@ -100,10 +100,11 @@ def test_a_turned_map_shows_the_same_around_the_vehicle(angle: float, sample_of:
     sample = sample_of(2)
     patch, pose = turn_map(sample.patch, sample.pose, angle)
     around = np.random.default_rng(1).uniform(-20, 20, (50, 2))
-    moved = augment(dataclasses.replace(sample, start=Pose2(5e5, 5e6, 1.0)), Augment(), np.random.default_rng(0))
+    start = Pose2(5e5, 5e6, 1.0)
+    moved = augment(dataclasses.replace(sample, start=start), Augment(), np.random.default_rng(0))
     assert moved.start is not None
-    before, after = (one.pose.inverse() @ start for one, start in ((sample, Pose2(5e5, 5e6, 1.0)), (moved, moved.start)))
-    np.testing.assert_allclose([after.x_m, after.y_m, after.yaw_rad], [before.x_m, before.y_m, before.yaw_rad], atol=1e-6)
+    before, after = sample.pose.inverse() @ start, moved.pose.inverse() @ moved.start
+    np.testing.assert_allclose(dataclasses.astuple(after), dataclasses.astuple(before), atol=1e-6)
     np.testing.assert_allclose(
         patch.px_from_map(pose.apply(around)), sample.patch.px_from_map(sample.pose.apply(around)), atol=1e-6
     )

@@ -36,13 +36,31 @@ def window_near(pose: Pose2) -> SearchWindow:
     return SearchWindow(Pose2(pose.x_m + 3.3, pose.y_m - 4.1, pose.yaw_rad + 0.1), 12.0, 0.3)
 
 
-@pytest.mark.parametrize("method", METHODS)
+VARIED: tuple[tuple[str, dict[str, Any], str], ...] = (
+    *((method, {}, "front") for method in METHODS),
+    ("fg2", {"align": "north"}, "roof"),
+    ("fg2", {"mode": "published", "align": "roll"}, "roof"),
+    ("fg2", {"mode": "published", "align": "heading", "front_only": True, "shifted": True}, "front"),
+    ("gridloc", {"panorama": True, "align": "roll"}, "roof"),
+    ("gridloc", {"align": "north"}, "front"),
+    ("loc2", {"geometry": {"ground_size": [32, 48], "aerial_px": 96, "aerial_cells": 12, "extent_m": 48.0,
+                           "heading": "right"}}, "front"),
+)  # fmt: skip
+
+
+def varied(small: Make, method: str, changes: dict[str, Any]) -> Training:
+    config = small(method)
+    return config.model_copy(update={"settings": {**config.settings, **changes}})
+
+
+@pytest.mark.parametrize(("method", "changes", "camera"), VARIED)
 def test_inputs_are_those_of_the_matcher(
-    method: str, small: Make, sample_of: SampleOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = create(small(method))
+    method: str, changes: dict[str, Any], camera: str, small: Make, sample_of: SampleOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    made = create(varied(small, method, changes))
     trainee = made.trainee(CPU).eval()
-    sample = sample_of(3)
+    sample = sample_of(3, (camera,))
     window = window_near(sample.pose)
     seen: list[torch.Tensor] = []
     forward = ConvBackbone.forward
@@ -76,6 +94,21 @@ def test_the_truth_lays_the_ground_onto_the_aerial_picture(method: str, small: M
         col, row = np.rint(sample.patch.px_from_map(sample.pose.apply(around + lever))).astype(int).T
         there = sample.patch.rgb[row, col].astype(float)
         assert np.corrcoef(here.ravel(), there.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(("camera", "align"), [("roof", "roll"), ("front", "heading")])
+def test_the_truth_of_published_models_is_that_of_the_camera(
+    camera: str, align: str, small: Make, sample_of: SampleOf
+) -> None:
+    inputs = create(varied(small, "fg2", {"mode": "published", "align": align})).inputs
+    sample = sample_of(4, (camera,))
+    window = window_near(sample.pose)  # its yaw is 0.1 too far to the left
+    example = inputs.example(sample, window)
+    assert example is not None
+    lever = sample.pose.apply(np.array([1.0, 0.1])) - np.round(window.centre.xy / 4.0) * 4.0
+    assert np.hypot(*example["position"].double().numpy()) == pytest.approx(float(np.hypot(*lever)), abs=1e-3)
+    # In a crop (or a panorama) that is turned by the prior, what is too far to the left appears to the right.
+    assert float(example["heading"]) == pytest.approx(0.1, abs=0.06)
 
 
 def in_crop(example: Any, ground: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
