@@ -41,7 +41,7 @@ def files(*modules: str) -> set[Path]:
         if path is None:
             continue
         found.add(path)
-        waiting += [*_imports(path, name), *filter(None, [name.rpartition(".")[0]])]
+        waiting += [*_imports(path, name, path.stat().st_mtime_ns), *filter(None, [name.rpartition(".")[0]])]
     folders = {path.parent for path in found if path.parent.name != "cvloc_ros"}
     return found | {path for folder in folders for path in folder.rglob("*") if path.suffix in _DATA}
 
@@ -51,8 +51,13 @@ def _file(name: str) -> Path | None:
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
-def _imports(path: Path, name: str) -> Iterator[str]:
-    """Yield the names in cvloc_ros that a file imports anywhere, also in functions; some name values, not modules."""
+@cache
+def _imports(path: Path, name: str, mtime_ns: int) -> tuple[str, ...]:  # noqa: ARG001 - tells when to read it again
+    """Return the names in cvloc_ros that a file imports anywhere, also in functions; some name values, not modules."""
+    return tuple(_named(path, name))
+
+
+def _named(path: Path, name: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("cvloc_ros"))
