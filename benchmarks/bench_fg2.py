@@ -1,6 +1,6 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""FG²: the direct form of lifting, one attention call for each height, against all heights at once; and a frame's cost.
+"""FG²: the direct form of lifting, one attention call for each height, against all heights at once; and RANSAC.
 
 Both forms run in turn in the same process on the same weights; their outputs are compared, too.
 """
@@ -21,9 +21,7 @@ from torch.nn import functional
 from cvloc_ros.matching.fg2.network import Fg2Network, GroundTokens, LiftingRound
 from cvloc_ros.matching.fg2.projection import inside, panorama_reference, pinhole_reference
 from cvloc_ros.matching.fg2.settings import VARIANTS
-from cvloc_ros.matching.layers import dinov2
 from cvloc_ros.matching.layers.attention import DeformableAttention, TokenGrid
-from cvloc_ros.matching.layers.backbone import FrozenBackbone, fast_dtype
 from cvloc_ros.matching.layers.pose import RansacSettings, ransac
 
 _K = ((715.7, 0.0, 604.7), (0.0, 700.4, 167.8), (0.0, 0.0, 1.0))
@@ -40,7 +38,7 @@ def run() -> list[dict[str, Any]]:
     try:
         with torch.inference_mode():
             rows = [row for case in ("kitti", "vigor_known") for row in _lifting(case, device)]
-            return [*rows, *_frame(device), *_ransac(device)]
+            return [*rows, *_ransac(device)]
     finally:
         torch.set_num_threads(threads)
 
@@ -64,30 +62,6 @@ def _lifting(case: str, device: torch.device) -> list[dict[str, Any]]:
         _row(f"fg2 {case} lifting, direct form", "ms", [1e3 * value for value in direct], "one call for each height"),
         _row(f"fg2 {case} lifting, all heights at once: peak memory", "MB", [peaks[0]], memory),
         _row(f"fg2 {case} lifting, direct form: peak memory", "MB", [peaks[1]], memory),
-    ]
-
-
-def _frame(device: torch.device) -> list[dict[str, Any]]:
-    """Cost of one KITTI frame beside that of the backbone on the ground image; the aerial half is kept."""
-    network, image = _network("kitti", device)
-    backbone = FrozenBackbone(dinov2.create("vitl14").to(device), dtype=fast_dtype(device))
-    picture = torch.rand(1, 3, *network.settings.ground_size, device=device)
-    aerial = network.encode_aerial(torch.randn(1, 1024, 36, 36, device=device))
-
-    def frame() -> Tensor:
-        tokens = backbone(picture)
-        return network.match(aerial, network.encode_ground([GroundTokens(tokens, image.reference, image.visible)]))[1]
-
-    backbone(picture)
-    frame()
-    alone, whole = [], []
-    for _ in range(_REPEATS):
-        alone.append(_timed(lambda: backbone(picture), device)[1])
-        whole.append(_timed(frame, device)[1])
-    ratio = sorted(whole)[1] / sorted(alone)[1]
-    return [
-        _row("fg2 kitti backbone (ViT-L), ground image", "ms", [1e3 * value for value in alone], device.type),
-        _row("fg2 kitti frame, aerial half kept", "ms", [1e3 * value for value in whole], f"{ratio:.2f} x backbone"),
     ]
 
 

@@ -3,8 +3,9 @@
 """Time and memory of every learned matcher in one table, on the sizes of a small model and on the published ones.
 
 Weights are random: they change neither. Published sizes of FG², Loc² and ViewBridge start from backbone tokens, since
-all of them share the frozen ViT-L (bench_fg2 times it); GridLoc and the small models include their backbones. Each case
-runs in a process of its own, because allocators keep what earlier calls took.
+all of them share the frozen ViT-L; GridLoc and the small models include their backbones. Each case runs in a process
+of its own, because allocators keep what earlier calls took. What a whole frame costs beside the pass of the ViT-L over
+the ground image is measured within each frame, as one ratio: what else the machine does then meets both.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ import torch
 from torch import Tensor, nn
 
 from cvloc_ros.matching.fg2 import model as fg2
+from cvloc_ros.matching.fg2.decode import draw
 from cvloc_ros.matching.fg2.network import Fg2Network, GroundTokens
 from cvloc_ros.matching.fg2.settings import VARIANTS as FG2
 from cvloc_ros.matching.fg2.settings import Fg2Settings
 from cvloc_ros.matching.gridloc import model as gridloc
 from cvloc_ros.matching.gridloc.settings import VARIANTS as GRIDLOC
-from cvloc_ros.matching.layers.backbone import ConvBackbone
+from cvloc_ros.matching.layers import dinov2
+from cvloc_ros.matching.layers.backbone import ConvBackbone, FrozenBackbone, fast_dtype
+from cvloc_ros.matching.layers.sampling import sample_matches
 from cvloc_ros.matching.loc2.network import Loc2Network
 from cvloc_ros.matching.registry import MATCHERS
 from cvloc_ros.matching.viewbridge import model as viewbridge
@@ -39,6 +43,7 @@ from cvloc_ros.matching.viewbridge.settings import ViewBridgeSettings
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ("small", "published")
 _REPEATS = 3
+_RATIOS = 5
 _TOKENS = {"ground": (51, 102), "aerial": (45, 45)}
 _SMALL = Fg2Settings(
     extent_m=40.0, cells=20, heights=5, ground_size=(128, 256), aerial_size=160, backbone="conv", channels=64,
@@ -66,7 +71,9 @@ def run() -> list[dict[str, Any]]:
             call = f"from benchmarks import bench_learned; bench_learned.print_case({method!r}, {size!r})"
             done = subprocess.run([sys.executable, "-c", call], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
             rows += json.loads(done.stdout.splitlines()[-1])
-    return rows
+    call = "from benchmarks import bench_learned; bench_learned.print_ratios()"
+    done = subprocess.run([sys.executable, "-c", call], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    return [*rows, *json.loads(done.stdout.splitlines()[-1])]
 
 
 def print_case(method: str, size: str) -> None:
@@ -91,6 +98,60 @@ def print_case(method: str, size: str) -> None:
             for name, values in timed.items()]  # fmt: skip
     rows.append(_row(f"{method} {size}: peak memory", "MB", [peak], "both halves, above weights and inputs"))
     print(json.dumps(rows))
+
+
+def print_ratios(repeats: int = _RATIOS) -> None:
+    """Measure frames of the published sizes from images, the aerial half kept; rows as JSON in the last line."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    torch.manual_seed(0)
+    tokens = FrozenBackbone(dinov2.create("vitl14").to(device), dtype=fast_dtype(device))
+    rows = []
+    with torch.inference_mode():
+        for variant in ("kitti", "vigor_known"):
+            image = torch.rand(1, 3, *FG2[variant].ground_size, device=device)
+            for method, rest in (("fg2", _fg2_rest(FG2[variant], device)), ("loc2", _loc2_rest(device))):
+                rest(tokens(image))  # warms up
+                ratios = sorted(_frame_ratio(tokens, rest, image, device) for _ in range(repeats))
+                note = f"{device.type}, frame over backbone pass (ViT-L, fused attention); median of {repeats}"
+                rows.append(_row(f"{method} {variant}: frame / backbone", "x", ratios, note))
+    print(json.dumps(rows))
+
+
+def _frame_ratio(tokens: nn.Module, rest: Callable[[Tensor], Any], image: Tensor, device: torch.device) -> float:
+    """Cost of one whole frame over that of the backbone in it; CPU time where that is what is spent."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    stamps = [clock()]
+    seen = tokens(image)
+    for last in (False, True):
+        if last:
+            rest(seen)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        stamps.append(clock())
+    return (stamps[2] - stamps[0]) / (stamps[1] - stamps[0])
+
+
+def _fg2_rest(settings: Fg2Settings, device: torch.device) -> Callable[[Tensor], Any]:
+    network = Fg2Network(settings).to(device).eval()
+    aerial = network.encode_aerial(torch.randn(1, settings.channels, 45, 45, device=device))
+
+    def rest(tokens: Tensor) -> Any:
+        probability = network.match(aerial, network.encode_ground([_ground(settings, tokens)]))[1]
+        return draw(probability, settings.aerial_points(), settings, 1024, robust=False)
+
+    return rest
+
+
+def _loc2_rest(device: torch.device) -> Callable[[Tensor], Any]:
+    network = Loc2Network().to(device).eval()
+    aerial = network.describe_aerial(torch.randn(1, 1024, 45, 45, device=device))
+
+    def rest(tokens: Tensor) -> Any:
+        return sample_matches(network.compare(aerial, network.describe_ground(tokens), None)[1], 1024)
+
+    return rest
 
 
 def _fg2(size: str, device: torch.device) -> Case:
