@@ -12,14 +12,16 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from cvloc_ros.config import Section, param
+from cvloc_ros.config import Section, Tiles, param
 from cvloc_ros.datasets.sample import DatasetError, Sample
+from cvloc_ros.errors import ConfigError
 from cvloc_ros.imaging.models import Equirectangular, Fisheye
 from cvloc_ros.simulation.drive import Trajectory, make_trajectory
 from cvloc_ros.simulation.looks import LookSpec, Season
 from cvloc_ros.simulation.rigs import rig
 from cvloc_ros.simulation.scene import CameraSpec, Scene
 from cvloc_ros.simulation.styles import NAMES, STYLES
+from cvloc_ros.tiles.opening import bounds_of
 from cvloc_ros.types import F32, F64, AerialPatch, CameraModel, GroundView, Pose2
 
 TRAINING_SEEDS = range(400_000)
@@ -27,6 +29,8 @@ TUNING_SEEDS = range(500_000, 600_000)
 """Worlds that are held out to watch a training and to calibrate; evaluation takes seeds from 900000 on."""
 
 _SPACING_S = 0.02
+_START_M = 15.0  # keyframes lie behind
+_DEGREE_M, _EDGE_M = 111_000.0, 15.0
 _STREAM = 9_000_000_000  # stamps, so that views of different samples never look alike
 
 
@@ -60,6 +64,13 @@ class Simulated(Section):
     jitter: float = param(1.0, "How far mounting and lens differ from those of the set; 0 is not at all.", ge=0, le=3)
     hard: float = param(0.25, "Share of days with fog, rain, dirt, low sun, snow or night.", ge=0, le=1)
 
+    imagery: list[str] = param([], "Maps (MBTiles, GeoTIFF) on whose ground worlds are made, too.")
+    imagery_share: float = param(0.5, "Share of such worlds, where there are maps.", ge=0, le=1)
+    imagery_part: Annotated[list[float], Field(min_length=4, max_length=4)] = param(
+        [0.0, 0.0, 1.0, 1.0],
+        "Part of each map that is used: west, south, east, north as shares of its sides. Keep evaluations elsewhere.",
+    )  # fmt: skip
+
     @model_validator(mode="after")
     def _check(self) -> Simulated:
         unknown = sorted(set(self.styles) - set(NAMES))
@@ -68,6 +79,10 @@ class Simulated(Section):
             raise ValueError(msg)
         if self.purpose == "tuning" and self.first_world + self.worlds > len(TUNING_SEEDS):
             msg = f"first_world + worlds = {self.first_world + self.worlds}: there are {len(TUNING_SEEDS)} for tuning"
+            raise ValueError(msg)
+        west, south, east, north = self.imagery_part
+        if not (0 <= west < east <= 1 and 0 <= south < north <= 1):
+            msg = f"imagery_part {self.imagery_part}: west < east and south < north, each 0 to 1"
             raise ValueError(msg)
         if self.first_world + self.worlds > len(TRAINING_SEEDS):
             msg = f"first_world + worlds = {self.first_world + self.worlds}: there are {len(TRAINING_SEEDS)}"
@@ -137,7 +152,7 @@ def scene_of(seed: int, settings: Simulated) -> Scene:
     kind = STYLES[style]
     cameras = rig(settings.rigs[int(rng.integers(len(settings.rigs)))])[: settings.cameras]
     own_size = style == "motorway"
-    return Scene(
+    scene = Scene(
         seed=seed, renderer="gl", style=style, duration_s=120.0,  # type: ignore[arg-type]
         size_m=kind.size_m if own_size else (settings.size_m[0], settings.size_m[1]),
         resolution_m=max(settings.resolution_m, 0.16 if own_size else 0.0), speed_mps=kind.speed_mps,
@@ -145,6 +160,38 @@ def scene_of(seed: int, settings: Simulated) -> Scene:
         terrain_m=float(rng.uniform(1.0, 8.0)) if rng.random() < 0.4 else 0.0, sway_deg=float(rng.uniform(0.0, 1.0)),
         map_pixel_m=settings.metres_per_px, lean=tuple(rng.normal(0.0, 0.06, 2).tolist()),
     )  # fmt: skip
+    if not settings.imagery or rng.random() >= settings.imagery_share:
+        return scene
+    file = settings.imagery[int(rng.integers(len(settings.imagery)))]
+    size = settings.size_m[0], settings.size_m[1]
+    resolution_m = max(settings.resolution_m, 0.1)
+    return dataclasses.replace(
+        scene, style="town", imagery=file, datum=_somewhere(file, settings, rng), size_m=size, resolution_m=resolution_m
+    )
+
+
+def _somewhere(file: str, settings: Simulated, rng: np.random.Generator) -> tuple[float, float]:
+    """Draw the middle of a world (latitude, longitude) so that all of it lies in the part of the map that is used.
+
+    Raises:
+        ConfigError: the map does not say where it lies, or the part is smaller than a world.
+    """
+    bounds = bounds_of(Tiles(source=file))
+    if bounds is None:
+        msg = f"data.simulated.imagery: {file} does not say where it lies"
+        raise ConfigError(msg)
+    low, high = np.array(bounds[:2]), np.array(bounds[2:])
+    used = np.reshape(settings.imagery_part, (2, 2))
+    west_south, east_north = (low + part * (high - low) for part in used)
+    metres = np.array([math.cos(math.radians(float(low[1]))), 1.0]) * _DEGREE_M
+    margin = (np.array(settings.size_m) / 2 + _EDGE_M) / metres
+    room = east_north - west_south - 2 * margin
+    if (room < 0).any():
+        have = (east_north - west_south) * metres
+        msg = f"{file}: {have[0]:.0f} x {have[1]:.0f} m are used, a world of {settings.size_m} m and its edge need more"
+        raise ConfigError(msg)
+    longitude, latitude = (west_south + margin + rng.random(2) * room).tolist()
+    return round(latitude, 6), round(longitude, 6)
 
 
 class _OpenWorld:
@@ -159,22 +206,26 @@ class _OpenWorld:
 
         self._settings, self._seed = settings, seed
         scene = scene_of(seed, settings)
-        world = make_world(scene)
+        try:
+            world = make_world(scene)
+        except ConfigError:  # a place of the imagery without anything like a road
+            scene = dataclasses.replace(scene, imagery="")
+            world = make_world(scene)
         self._route: Trajectory = make_trajectory(scene, world.layout)
         with Renderer(map_stage(world)) as renderer:
             self._grid, self._map = survey(scene, renderer)
         self._rig = Rig(world, drive_stage(world))
-        self._duration_s, self._style = scene.duration_s, scene.style
+        self._style = "imagery" if scene.imagery else scene.style
+        self._times_s = np.arange(0.0, scene.duration_s, _SPACING_S)
+        self._travelled_m = self._route.travelled(self._times_s)
 
     def close(self) -> None:
         self._rig.close()
 
     def sample(self, number: int) -> Sample:
         settings = self._settings
-        rng = np.random.default_rng([self._seed, number, *b"sample"])
-        time_s = float(rng.uniform(4.0, self._duration_s))
-        aside, turn = rng.normal(0.0, [0.5, math.radians(3.0)])
-        poses = self._places(time_s, Pose2(0.0, float(aside), float(turn)))
+        time_s, off, rng = self._draw(number)
+        poses = self._places(time_s, off)
         stamp = _STREAM + number * 1_000_000_000
         views = [
             view
@@ -185,6 +236,16 @@ class _OpenWorld:
         patch = self._patch(poses[0].xy + offset, number)
         name = f"{self._style} {self._seed} / {number}"
         return Sample(name, "simulated", tuple(views), patch, poses[0], seed=self._seed)
+
+    def _draw(self, number: int) -> tuple[float, Pose2, np.random.Generator]:
+        """Draw the time of a sample and how far from the route it is."""
+        rng = np.random.default_rng([self._seed, number, *b"sample"])
+        # Along the way, not in time: the vehicle waits at junctions and at the end of the route.
+        length_m = float(self._travelled_m[-1])
+        way_m = float(rng.uniform(min(_START_M, length_m), length_m))
+        time_s = float(self._times_s[np.searchsorted(self._travelled_m, way_m).clip(max=len(self._times_s) - 1)])
+        aside, turn = rng.normal(0.0, [0.5, math.radians(3.0)])
+        return time_s, Pose2(0.0, float(aside), float(turn)), rng
 
     def _places(self, time_s: float, off: Pose2) -> list[Pose2]:
         """Return the pose at a time and those before it, a spacing apart (fewer where the route begins)."""

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """VIGOR (Zhu et al. 2021): street panoramas and zoom-20 tiles of four cities, labels as published or corrected.
 
-The map of a sample has its origin in the middle of its tile, which is where a search starts. Base is the ground below the camera, heading where the
-middle of the panorama looks: north, unless the panorama was turned. Its height is not published; 2.5 m is ours.
+The map of a sample has its origin in the middle of its tile, which is where a search starts. Base is the ground below
+the camera, heading where the middle of the panorama looks: north, unless the panorama was turned. The camera's height
+is not published; 2.5 m is ours.
 """
 
 from __future__ import annotations

@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cvloc_ros.config import Tiles
 from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.datasets.simulated import TRAINING_SEEDS, TUNING_SEEDS, Simulated, open_simulated, place, scene_of
+from cvloc_ros.errors import ConfigError
 from cvloc_ros.imaging.ground import BirdsEye
 from cvloc_ros.simulation.gl.context import unavailable
+from cvloc_ros.tiles.opening import bounds_of
 from cvloc_ros.types import GroundGrid
 
 WHY = unavailable()
@@ -54,6 +59,35 @@ def test_scenes_differ_and_are_repeated_by_their_seed() -> None:
     assert all(scene.look.sun_azimuth_deg != scene.map_look.sun_azimuth_deg for scene in scenes)
     assert len({len(scene.cameras) for scene in scenes}) == 2
     assert scene_of(3, Simulated()) == scenes[3]
+
+
+def test_worlds_on_imagery_lie_in_the_part_that_is_used(shared_data: Callable[[str], Path]) -> None:
+    file = str(shared_data("swissimage_brig/swissimage_brig.mbtiles"))
+    whole = bounds_of(Tiles(source=file))
+    assert whole is not None
+    west, _, east, _ = whole
+    settings = Simulated(imagery=[file], imagery_share=0.5, imagery_part=[0.0, 0.0, 0.5, 1.0])
+    scenes = [scene_of(seed, settings) for seed in range(60)]
+    on = [scene for scene in scenes if scene.imagery]
+    assert 15 < len(on) < 45 and all(west < scene.datum[1] < (west + east) / 2 for scene in on)
+    assert len({scene.datum for scene in on}) == len(on)
+    with pytest.raises(ConfigError, match="and its edge need more"):
+        [scene_of(seed, settings.model_copy(update={"imagery_part": [0.0, 0.0, 0.1, 1.0]})) for seed in range(9)]
+    with pytest.raises(ValueError, match="imagery_part"):
+        Simulated(imagery_part=[0.5, 0.0, 0.2, 1.0])
+
+
+def test_a_vehicle_that_waits_is_not_seen_again_and_again() -> None:
+    if WHY:
+        pytest.skip(WHY)
+    samples = open_simulated(Simulated(**{**SMALL, "per_world": 12, "lanes": 1}))
+    try:
+        world = samples._world(0)
+        places = np.array([world._route.pose(world._draw(number)[0]).xy for number in range(12)])
+    finally:
+        samples.close()
+    apart = np.linalg.norm(places[:, None] - places, axis=-1) + np.eye(12) * 1e3
+    assert np.median(apart.min(1)) > 1.0
 
 
 def test_views_and_patch_show_the_same_place() -> None:
