@@ -121,3 +121,12 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> 
     with pytest.raises(CvlocError, match="choose another --out"):
         Calibration(matcher="fg2", values=VALUES).save(tmp_path / "taken" / "c.yaml")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_the_classical_matcher_comes_with_a_calibration() -> None:
+    found = find(Config(), None)
+    assert found is not None
+    assert (found.matcher, found.weights_sha256) == ("classical", "")
+    assert calibration.trouble(Config(), found) == ""
+    assert {"suite", "drives", "attempts", "date", "nees_after"} <= set(found.provenance)
+    assert len(found.provenance["drives"]) >= 5
