@@ -30,7 +30,7 @@ from cvloc_ros.matching.layers.aerial import (
     reach_m,
     to_device,
 )
-from cvloc_ros.matching.layers.views import roll_to_north
+from cvloc_ros.matching.layers.views import check_image, roll_to_north
 from cvloc_ros.types import AerialCode, AerialPatch, Correspondences, GroundProjector, GroundView, SearchWindow
 
 
@@ -66,7 +66,12 @@ class Fg2Matcher:
         return AerialCode(patch, to_device(patch, self._device))
 
     def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> Correspondences:
-        """Draw matches; where no view sees ground or no imagery is there, their weights are 0."""
+        """Draw matches; where no view sees ground or no imagery is there, their weights are 0.
+
+        Raises:
+            ImageError: an image does not fit its camera.
+            ModelError: the aerial code is another matcher's.
+        """
         with torch.inference_mode():
             yaw = window.centre.yaw_rad
             two = self._first is not None and window.yaw_half_rad > math.radians(self._config.two_pass_from_deg)
@@ -98,6 +103,8 @@ class Fg2Matcher:
         chosen = choose(views, settings, self._config.max_views)
         if not chosen:
             return _Found(nothing(), None)
+        for index in chosen:
+            check_image(views[index])
         first = views[chosen[0]]
         rolls = [roll_to_north(views[i], yaw_rad) if settings.align == "roll" else 0 for i in chosen]
         prepared = [prepare(views[i], settings, self._device, by) for i, by in zip(chosen, rolls, strict=True)]

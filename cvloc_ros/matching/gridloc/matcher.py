@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from cvloc_ros.config import Matching
-from cvloc_ros.errors import ImageError, ModelError
+from cvloc_ros.errors import ModelError
 from cvloc_ros.matching.gridloc.model import Model, open_model
 from cvloc_ros.matching.gridloc.settings import GridLocSettings
 from cvloc_ros.matching.gridloc.volume import Seen, axes, volume
 from cvloc_ros.matching.layers.aerial import AerialSide, Crop, cell_validity, crop_near, cut, reach_m, to_device
-from cvloc_ros.matching.layers.views import looking, roll, roll_to_north, to_tensor
+from cvloc_ros.matching.layers.views import check_image, looking, roll, roll_to_north, to_tensor
 from cvloc_ros.types import U8, AerialCode, AerialPatch, GroundProjector, GroundView, Pose2, ScoreVolume, SearchWindow
 
 _PANORAMA = "equirectangular"
@@ -147,16 +147,3 @@ def upright(view: GroundView) -> GroundView:
         view, rgb=view.rgb[::-1, ::-1], valid=None if view.valid is None else view.valid[::-1, ::-1],
         T_base_camera=view.T_base_camera @ np.diag([-1.0, -1.0, 1.0, 1.0]),
     )  # fmt: skip
-
-
-def check_image(view: GroundView) -> None:
-    """Refuse an image that is not RGB of its camera's size.
-
-    Raises:
-        ImageError: it is not.
-    """
-    size = (view.camera.height, view.camera.width, 3)
-    if view.rgb.shape != size or view.rgb.dtype != np.uint8:
-        found = f"{view.rgb.shape} {view.rgb.dtype}"
-        msg = f"image of camera {view.camera_name} is {found}; its calibration says {size} uint8"
-        raise ImageError(msg)

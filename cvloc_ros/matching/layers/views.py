@@ -12,7 +12,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cvloc_ros.errors import ImageError
 from cvloc_ros.types import F64, GroundView
+
+
+def check_image(view: GroundView) -> None:
+    """Refuse an image that is not RGB of its camera's size.
+
+    Raises:
+        ImageError: it is not.
+    """
+    size = (view.camera.height, view.camera.width, 3)
+    if view.rgb.shape != size or view.rgb.dtype != np.uint8:
+        found = f"{view.rgb.shape} {view.rgb.dtype}"
+        msg = f"image of camera {view.camera_name} is {found}; its calibration says {size} uint8"
+        raise ImageError(msg)
 
 
 def to_tensor(rgb: np.ndarray, size: tuple[int, int], device: torch.device) -> Tensor:

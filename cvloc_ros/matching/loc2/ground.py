@@ -15,9 +15,8 @@ import numpy as np
 import torch
 
 from cvloc_ros.config import Depth, Loc2
-from cvloc_ros.errors import ImageError
 from cvloc_ros.matching.depth.depth_map import DepthMap, DepthProvider
-from cvloc_ros.matching.layers.views import roll, to_tensor, unrolled
+from cvloc_ros.matching.layers.views import check_image, roll, to_tensor, unrolled
 from cvloc_ros.matching.loc2 import lifting
 from cvloc_ros.types import F64, GroundView, Mask
 
@@ -110,7 +109,7 @@ class GroundEncoder:
         Raises:
             ImageError: the image does not fit its camera.
         """
-        _check(view)
+        check_image(view)
         rgb = np.roll(view.rgb, -roll_px, axis=1) if roll_px else view.rgb
         return to_tensor(rgb[::-1, ::-1] if _turned(view) else rgb, self.size_px(view), self._device)
 
@@ -152,16 +151,6 @@ def _usable(view: GroundView, rows: int, cols: int) -> Mask:
         return np.ones(rows * cols, bool)
     share = cv2.resize(view.valid.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA)
     return np.asarray(share.ravel() >= 0.5)
-
-
-def _check(view: GroundView) -> None:
-    wanted = (view.camera.height, view.camera.width, 3)
-    if view.rgb.shape != wanted or view.rgb.dtype != np.uint8:
-        msg = (
-            f"image of camera {view.camera_name} is {view.rgb.shape} of {view.rgb.dtype}; its calibration is for "
-            f"{wanted} of uint8: give RGB of that size"
-        )
-        raise ImageError(msg)
 
 
 def _same(kept: GroundView, view: GroundView) -> bool:

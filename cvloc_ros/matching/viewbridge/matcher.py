@@ -8,12 +8,11 @@ import math
 import time
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from cvloc_ros.config import Matching
-from cvloc_ros.errors import ImageError, ModelError
+from cvloc_ros.errors import ModelError
 from cvloc_ros.matching.fg2.views import choose, ground_in_base, prepare
 from cvloc_ros.matching.layers.aerial import (
     AerialSide,
@@ -27,6 +26,7 @@ from cvloc_ros.matching.layers.aerial import (
     to_device,
 )
 from cvloc_ros.matching.layers.sampling import sample_matches
+from cvloc_ros.matching.layers.views import check_image
 from cvloc_ros.matching.viewbridge.model import Model, dry_run, open_model
 from cvloc_ros.matching.viewbridge.network import GroundCode
 from cvloc_ros.matching.viewbridge.output import nothing, reproject, to_map
@@ -131,16 +131,3 @@ class ViewBridgeMatcher:
         described, imagery = side.get("viewbridge", crop, encode)
         probability = self._model.network.match(described, ground).probability[0]
         return torch.nan_to_num(probability * imagery[:, None], nan=0.0, posinf=0.0)
-
-
-def check_image(view: GroundView) -> None:
-    """Refuse an image that is not RGB of its camera's size.
-
-    Raises:
-        ImageError: it is not.
-    """
-    size = (view.camera.height, view.camera.width, 3)
-    if view.rgb.shape != size or view.rgb.dtype != np.uint8:
-        found = f"{view.rgb.shape} {view.rgb.dtype}"
-        msg = f"image of camera {view.camera_name} is {found}; its calibration says {size} uint8"
-        raise ImageError(msg)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cvloc_ros.config import parse
-from cvloc_ros.errors import ModelError
+from cvloc_ros.errors import ImageError, ModelError
 from cvloc_ros.estimation.procrustes import from_matches, procrustes
 from cvloc_ros.imaging.camera import Equirectangular, Fisheye, Pinhole
 from cvloc_ros.matching import registry
@@ -224,6 +224,9 @@ def test_no_view_no_evidence_no_imagery_and_values_that_are_not_finite(small_set
     assert not broken.match([view], broken.encode_aerial(patch), window).weights.any()
     with pytest.raises(ModelError, match="another matcher"):
         subject.match([view], AerialCode(patch, object()), window)
+    for rgb in (np.zeros((96, 96, 3), np.uint8), np.full((96, 128, 3), np.nan)):
+        with pytest.raises(ImageError, match="its calibration says"):
+            subject.match([dataclasses.replace(view, rgb=rgb)], aerial, window)
 
 
 def test_files_and_registry(small_settings, tmp_path, mounting, make_view):
