@@ -23,6 +23,7 @@ _TALLEST = 0.3
 _MARGIN_M = 4.0
 _VIEWS = 2
 _LABELS = 24
+_LABEL_PX = (46, 13)
 _GREY = 40
 _Indices = NDArray[np.int64]
 
@@ -49,10 +50,10 @@ def matches(result: LocalizationResult, size_px: int = 640, limit: int = LIMIT) 
     _residuals(right, result, found, chosen, colours)
     whole = np.vstack([top, np.hstack([left.rgb, right.rgb])])
     _lines(whole, place[chosen], left.pixels(found.aerial[chosen]) + np.array([0.0, top.shape[0]]), colours)
+    whole[top.shape[0] :, size_px:] = right.rgb  # lines pass behind it
     if found.height_m is not None:
-        for index in chosen[::-1][:_LABELS]:
-            at = (round(place[index, 0]) + 4, round(place[index, 1]) - 3)
-            write(whole, f"{found.height_m[index]:+.1f} m", at, 0.35)
+        strongest = chosen[::-1]
+        _heights(whole, place[strongest], found.height_m[strongest])
     _legend(whole, result, found, len(chosen), (size_px + 6, top.shape[0]))
     return whole
 
@@ -169,6 +170,18 @@ def _lines(rgb: U8, starts: F64, ends: F64, colours: Sequence[tuple[int, int, in
         for at in (first, last):
             cv2.circle(rgb, at, 4, WHITE, -1, cv2.LINE_AA)
             cv2.circle(rgb, at, 3, colour, -1, cv2.LINE_AA)
+
+
+def _heights(rgb: U8, places: F64, heights_m: F64) -> None:
+    """Write heights beside their points, the strongest first, none over another or beyond the edge."""
+    wide, tall = _LABEL_PX
+    taken: list[tuple[int, int]] = []
+    for (x, y), height_m in zip(places.round().astype(int).tolist(), heights_m, strict=True):
+        left = x + 4 if x + 4 + wide <= rgb.shape[1] else x - 4 - wide
+        at = (left, max(y - 3, tall))
+        if len(taken) < _LABELS and not any(abs(at[0] - u) < wide and abs(at[1] - v) < tall for u, v in taken):
+            taken.append(at)
+            write(rgb, f"{height_m:+.1f} m", at, 0.35)
 
 
 def _legend(rgb: U8, result: LocalizationResult, found: Correspondences, drawn: int, corner: tuple[int, int]) -> None:

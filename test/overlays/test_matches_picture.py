@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
 import numpy as np
@@ -23,6 +24,7 @@ from cvloc_ros.types import (
     Status,
 )
 
+module = importlib.import_module("cvloc_ros.overlays.matches")  # the package has a function of that name
 POSE = Pose2(5e5, 5e6, math.pi / 2)
 OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
@@ -115,3 +117,29 @@ def test_the_overlay_of_an_attempt_shows_the_matches_too() -> None:
     without, given = (overlays.overlay(result((view(),), found), 400) for found in (None, correspondences()))
     assert given.shape[0] == without.shape[0] + 640
     assert given.shape[1] == without.shape[1] == 800
+
+
+def test_heights_do_not_cover_each_other_and_stay_in_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[int, int]] = []
+    monkeypatch.setattr(module, "write", lambda _rgb, _text, at, *_: written.append(at))
+    rng = np.random.default_rng(1)
+    places = np.vstack([rng.uniform(0, [399, 59], (200, 2)), [[399.0, 0.0]]])
+    module._heights(np.zeros((60, 400, 3), np.uint8), places, np.full(201, 2.0))
+    assert 5 < len(written) <= 24
+    for number, (left, bottom) in enumerate(written):
+        assert 0 <= left <= 400 - 46
+        assert bottom >= 13
+        assert all(abs(left - u) >= 46 or abs(bottom - v) >= 13 for u, v in written[:number])
+
+
+def test_lines_do_not_run_over_the_map_at_the_right() -> None:
+    given, T = correspondences(1), np.eye(4)
+    T[:3, :3] = OPTICAL
+    wide = GroundView("wide", np.zeros((60, 320, 3), np.uint8), Pinhole(320, 60, 200.0, 200.0, 159.5, 29.5), T, 1)
+    panels = []
+    for u in (2.0, 317.0):
+        found = Correspondences(given.ground, given.aerial, given.weights, np.array([[u, 30.0]]), given.view)
+        picture = overlays.matches(result((wide,), found), 400)
+        panels.append(picture[-400:])
+    assert (panels[0] != panels[1])[:, :400].any()
+    assert np.array_equal(panels[0][40:, 400:], panels[1][40:, 400:])
