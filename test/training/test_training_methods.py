@@ -20,7 +20,7 @@ from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.errors import ModelError
 from cvloc_ros.imaging.ground import BirdsEye
 from cvloc_ros.matching import registry, weights
-from cvloc_ros.matching.layers.backbone import ConvBackbone
+from cvloc_ros.matching.layers.backbone import ConvBackbone, PyramidBackbone
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.loop import train
 from cvloc_ros.training.methods.method import create
@@ -41,6 +41,7 @@ VARIED: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("fg2", {"align": "north"}, "roof"),
     ("fg2", {"mode": "published", "align": "roll"}, "roof"),
     ("fg2", {"mode": "published", "align": "heading", "front_only": True, "shifted": True}, "front"),
+    ("fg2", {"backbone": "pyramid"}, "front"),
     ("gridloc", {"panorama": True, "align": "roll"}, "roof"),
     ("gridloc", {"align": "north"}, "front"),
     ("loc2", {"geometry": {"ground_size": [32, 48], "aerial_px": 96, "aerial_cells": 12, "extent_m": 48.0,
@@ -63,8 +64,9 @@ def test_inputs_are_those_of_the_matcher(
     sample = sample_of(3, (camera,))
     window = window_near(sample.pose)
     seen: list[torch.Tensor] = []
-    forward = ConvBackbone.forward
-    monkeypatch.setattr(ConvBackbone, "forward", lambda self, x: (seen.extend(x), forward(self, x))[1])
+    kind = PyramidBackbone if changes.get("backbone") == "pyramid" else ConvBackbone
+    forward = kind.forward
+    monkeypatch.setattr(kind, "forward", lambda self, x: (seen.extend(x), forward(self, x))[1])
     matcher = made.matcher(trainee, Config().matcher, CPU, BirdsEye())
     matcher.match(sample.views, matcher.encode_aerial(sample.patch), window)
     by_matcher = list(seen)

@@ -37,8 +37,8 @@ def create(settings: Fg2Settings, backbone_weights: Path | str, device: torch.de
     Raises:
         ModelError: the backbone or its weights cannot be used.
     """
-    if settings.backbone == "conv":
-        made: backbone.Backbone = backbone.ConvBackbone(settings.channels).to(device)
+    if settings.backbone in backbone.OWN:
+        made: backbone.Backbone = backbone.OWN[settings.backbone](settings.channels).to(device)
     else:
         made = backbone.create(settings.backbone, backbone_weights, device, normalise=not settings.published)
     if made.channels != settings.channels:
@@ -56,17 +56,17 @@ def open_model(
         ModelError: weights are missing, damaged or of another model.
     """
     settings, tensors = checkpoint.read(path)
-    if settings.backbone != "conv" and not backbone_weights:
+    if settings.backbone not in backbone.OWN and not backbone_weights:
         msg = f"matcher.fg2.backbone_weights is empty; {path} needs DINOv2 {settings.backbone} (see: cvloc weights)"
         raise ModelError(msg)
-    fits = share is not None and _alike(share.network.settings, settings) and settings.backbone != "conv"
+    fits = share is not None and _alike(share.network.settings, settings) and settings.backbone not in backbone.OWN
     if fits and share is not None:
         model = Model(Fg2Network(settings).to(device), share.backbone)
     else:
         model = create(settings, backbone_weights, device)
     rest, own = checkpoint.split(tensors)
     weights.load_into(model.network, rest, "FG²", path)
-    if settings.backbone == "conv":
+    if settings.backbone in backbone.OWN:
         weights.load_into(model.backbone, own, "the backbone of FG²", path)
     model.network.eval()
     model.backbone.eval()

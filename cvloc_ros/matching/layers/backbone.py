@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -82,16 +83,73 @@ class ConvBackbone(Backbone):
         return tokens
 
 
+class _Residual(nn.Module):
+    """Two 3x3 convolutions beside the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm1 = nn.GroupNorm(8, channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = nn.GroupNorm(8, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, h, w) to the same size."""
+        y = functional.gelu(self.norm1(self.conv1(x)))
+        return functional.gelu(x + self.norm2(self.conv2(y)))
+
+
+class PyramidBackbone(Backbone):
+    """Small convolutional network with fine tokens that know their surroundings: down to 1/16, and back up to 1/4.
+
+    A ground plane is seen from so low that a cell of it is a few pixels high; patches of 8 would join several.
+    """
+
+    def __init__(self, channels: int = 64) -> None:
+        super().__init__()
+        self.channels, self.patch = channels, 4
+        if channels % 32:
+            msg = f"channels {channels} must be a multiple of 32"
+            raise ValueError(msg)
+        widths = (3, channels // 4, channels // 2, channels, channels * 3 // 2)
+        self.downs = nn.ModuleList([nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False) for a, b in pairwise(widths)])
+        self.norms = nn.ModuleList([nn.GroupNorm(8, width) for width in widths[1:]])
+        self.blocks = nn.ModuleList([_Residual(width) for width in widths[3:]])
+        self.sides = nn.ModuleList([nn.Conv2d(width, channels, 1) for width in widths[2:]])
+        self.smooth = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.last = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Compute tokens."""
+        rows, cols = image.shape[2] // self.patch, image.shape[3] // self.patch
+        x = image[:, :, : rows * self.patch, : cols * self.patch] - 0.5
+        levels = []
+        for number, (down, norm) in enumerate(zip(self.downs, self.norms, strict=True)):
+            x = functional.gelu(norm(down(x)))
+            x = self.blocks[number - 2](x) if number >= 2 else x
+            levels.append(x)
+        joined: Tensor = self.sides[2](levels[3])
+        for side, level in ((self.sides[1], levels[2]), (self.sides[0], levels[1])):
+            wider = functional.interpolate(joined, level.shape[2:], mode="bilinear", align_corners=False)
+            joined = wider + side(level)
+        tokens: Tensor = self.last(functional.gelu(joined + self.smooth(joined)))
+        return tokens
+
+
+OWN: dict[str, Callable[..., Backbone]] = {"conv": ConvBackbone, "pyramid": PyramidBackbone}
+"""Small networks that are trained with the matcher and stored with its weights."""
+
+
 def create(name: str, path: Path | str, device: torch.device, *, normalise: bool = False) -> Backbone:
-    """Make the backbone of this name on a device: `conv`, or a DINOv2 or DINOv3 with the weights at `path`.
+    """Make the backbone of this name on a device: one of `OWN`, or a DINOv2 or DINOv3 with the weights at `path`.
 
     `normalise` holds for DINOv2, which the published matchers feed without; DINOv3 always gets what it was trained on.
 
     Raises:
         ModelError: the name is unknown, or the weights cannot be used.
     """
-    if name == "conv":
-        return ConvBackbone().to(device)
+    if name in OWN:
+        return OWN[name]().to(device)
     if name in dinov3.CHANNELS:
         return FrozenBackbone(dinov3.load(name, path).to(device), normalise=True, dtype=fast_dtype(device))
     return FrozenBackbone(dinov2.load(name, path).to(device), normalise=normalise, dtype=fast_dtype(device))
@@ -99,7 +157,9 @@ def create(name: str, path: Path | str, device: torch.device, *, normalise: bool
 
 def patch_px(name: str) -> int:
     """Side of the patches of the backbone of this name."""
-    return 8 if name == "conv" else dinov3.PATCH if name in dinov3.CHANNELS else dinov2.DinoV2.patch
+    if name in OWN:
+        return 4 if name == "pyramid" else 8
+    return dinov3.PATCH if name in dinov3.CHANNELS else dinov2.DinoV2.patch
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

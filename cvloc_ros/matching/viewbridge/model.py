@@ -41,8 +41,8 @@ def create(settings: ViewBridgeSettings, backbone_weights: Path | str, device: t
         ModelError: the backbone or its weights cannot be used.
     """
     plane = settings.plane
-    if plane.backbone == "conv":
-        made: backbone.Backbone = backbone.ConvBackbone(plane.channels).to(device)
+    if plane.backbone in backbone.OWN:
+        made: backbone.Backbone = backbone.OWN[plane.backbone](plane.channels).to(device)
     else:
         made = backbone.create(plane.backbone, backbone_weights, device, normalise=True)
     if made.channels != plane.channels:
@@ -62,7 +62,7 @@ def open_model(path: Path | str, backbone_weights: Path | str, device: torch.dev
         msg = f"{path} holds {facts.get('model', 'no known model')}, not ViewBridge; train one, none are published"
         raise ModelError(msg)
     settings = ViewBridgeSettings.from_json(facts["settings"])
-    if settings.plane.backbone != "conv" and not backbone_weights:
+    if settings.plane.backbone not in backbone.OWN and not backbone_weights:
         msg = (
             f"matcher.viewbridge.backbone_weights is empty; {path} needs DINOv2 {settings.plane.backbone} "
             "(see: cvloc weights)"
@@ -73,7 +73,7 @@ def open_model(path: Path | str, backbone_weights: Path | str, device: torch.dev
     own = {key.removeprefix(_BACKBONE): value for key, value in tensors.items() if key.startswith(_BACKBONE)}
     rest = {key: value for key, value in tensors.items() if not key.startswith(_BACKBONE)}
     weights.load_into(model.network, rest, "ViewBridge", path)
-    if settings.plane.backbone == "conv":
+    if settings.plane.backbone in backbone.OWN:
         weights.load_into(model.backbone, own, "the backbone of ViewBridge", path)
     model.network.eval()
     model.backbone.eval()

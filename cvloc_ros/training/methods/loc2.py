@@ -31,8 +31,6 @@ from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_sett
 from cvloc_ros.types import GroundProjector, GroundView, Matcher, Pose2, SearchWindow
 
 _CPU = torch.device("cpu")
-_PATCH = {"conv": 8}
-_PATCH_DINO = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +161,7 @@ class Loc2Method:
         if self.loc2.geometry == "auto":
             self.loc2 = self.loc2.model_copy(update={"geometry": "mended"})
         self._depth = Depth.model_validate(matcher.get("depth", {}))
-        patch = _PATCH.get(self.settings.backbone, _PATCH_DINO)
+        patch = backbone.patch_px(self.settings.backbone)
         self.inputs = Loc2Inputs(self.loc2, self._depth, patch, self.settings.max_views)
 
     def trainee(self, device: torch.device) -> Loc2Trainee:
