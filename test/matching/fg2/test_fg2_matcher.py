@@ -169,6 +169,51 @@ def test_a_replay_repeats_the_draws_and_the_aerial_half_is_kept(small_settings, 
     assert len(calls) == 1
 
 
+def oracle(settings, truth):
+    """Probabilities that spread each ground cell over the aerial points near its true place."""
+
+    def compare(_model, _aerial, crop, _ground):
+        there = crop.to_map(settings.aerial_points().double().numpy())
+        here = truth.apply(-settings.ground_points().double().numpy())  # backwards, right: forwards, left
+        away = np.linalg.norm(there[:, None] - here, axis=-1)
+        return torch.from_numpy(np.exp(-((away / 0.9) ** 2)) * 0.5).float()
+
+    return compare
+
+
+@pytest.mark.parametrize("crops", [1, 9])
+def test_a_vehicle_far_from_the_middle_of_the_window_is_found_with_several_crops(
+    crops, small_settings, mounting, make_view, monkeypatch
+):
+    settings = small_settings(align="north")
+    subject = make(settings, matches=2048)
+    monkeypatch.setattr(subject, "_crops", crops)
+    truth = Pose2.at(ORIGIN + np.array([17.0, -16.0]), 0.7)
+    asked = []
+    real = oracle(settings, truth)
+    monkeypatch.setattr(subject, "_compare", lambda *args: asked.append(args[2]) or real(*args))
+    view = make_view(CAMERAS["panorama"], mounting(), stamp_ns=3)
+    found = subject.match([view], subject.encode_aerial(patch_at(ORIGIN)), SearchWindow(Pose2.at(ORIGIN, 0.7), 20, 0.2))
+    assert len(asked) == crops
+    heavy = int((found.weights > 0.1).sum())
+    if crops == 1:
+        assert heavy < 20  # hardly anything of the plane lies in the square
+    else:
+        assert heavy > 80
+        estimate = from_matches(found, np.random.default_rng(0))
+        assert np.abs(estimate.pose.xy - truth.xy).max() < 0.15
+        assert abs(estimate.pose.yaw_rad - 0.7) < 0.02
+
+
+def test_models_whose_matches_hang_on_the_middle_of_their_crop_take_one(small_settings, mounting, make_view):
+    settings = small_settings(mode="published", shifted=True, align="north")
+    subject = make(settings)
+    aerial = subject.encode_aerial(patch_at(ORIGIN))
+    view = make_view(CAMERAS["panorama"], mounting(), stamp_ns=3)
+    subject.match([view], aerial, SearchWindow(Pose2.at(ORIGIN, 0.7), 20, 0.2))
+    assert len(aerial.data.codes) == 1
+
+
 def test_two_passes_where_the_yaw_is_unknown(small_settings, mounting, make_view, spied, monkeypatch):
     published = {"mode": "published", "shifted": True}
     second = small_settings(align="heading", **published)

@@ -161,6 +161,36 @@ def test_several_cameras_and_a_keyframe(model: Make, patch: AerialPatch) -> None
         check_pixels(matches, views)
 
 
+def test_a_vehicle_far_from_the_middle_of_the_window_is_found_with_several_crops(
+    model: Make, patch: AerialPatch
+) -> None:
+    """Then not all matches can agree, as they do with one square."""
+    made = model()
+    plane = made.network.settings.plane
+    matcher = matcher_of(made, matches=65536)
+    centre = Pose2.at(patch_centre(patch), 0.4)
+    truth = centre @ Pose2(0.45 * plane.extent_m, -0.4 * plane.extent_m, 0.1)
+    asked: list[Crop] = []
+
+    def compare(_side: object, _patch: object, crop: Crop, ground: object) -> torch.Tensor:
+        asked.append(crop)
+        return oracle(plane, truth, crop)(None, ground).probability[0]  # type: ignore[arg-type]
+
+    matcher._compare = compare  # type: ignore[method-assign, assignment]
+    window = SearchWindow(centre, 0.5 * plane.extent_m, 0.2)
+    found = matcher.match([make_view("panorama")], matcher.encode_aerial(patch), window)
+    assert 4 <= len(asked) <= 9
+    assert math.isfinite(found.inlier_m)
+    estimate = from_matches(found, np.random.default_rng(0))
+    assert estimate is not None
+    assert np.abs(estimate.pose.xy - truth.xy).max() < 0.2  # the oracle has no neighbours across an edge
+
+
+def patch_centre(patch: AerialPatch) -> np.ndarray:
+    rows, cols = patch.valid.shape
+    return patch.map_from_px @ np.array([cols / 2 - 0.5, rows / 2 - 0.5, 1.0])
+
+
 def test_heights_of_the_matches_are_those_of_the_surface(model: Make, patch: AerialPatch) -> None:
     """With a low threshold the lowest visible height of every column is its surface."""
     view = make_view("panorama")
