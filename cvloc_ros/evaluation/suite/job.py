@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import logging
 import os
 import re
@@ -146,7 +149,10 @@ def _page(replayed: Replayed) -> bytes:
 
 
 def _reset_peak() -> None:
-    """Let the kernel forget the peak of what this process did before; where it does not, the peak holds that too."""
+    """Give back what rendering took and let the kernel forget its peak; where it does not, the peak holds that too."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
