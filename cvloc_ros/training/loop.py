@@ -141,6 +141,10 @@ class _Session:
         if self._curves is not None:
             self._curves.__exit__(None, None, None)
         self._accelerator.end_training()
+        # Its settings are those of the process; the next training has its own.
+        from accelerate.state import AcceleratorState
+
+        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
 
     def run(self, stop: Callable[[], bool]) -> Outcome:
         run, outcome = self._config.run, self._outcome

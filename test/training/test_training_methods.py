@@ -22,6 +22,7 @@ from cvloc_ros.imaging.ground import BirdsEye
 from cvloc_ros.matching import registry, weights
 from cvloc_ros.matching.layers.backbone import ConvBackbone, PyramidBackbone
 from cvloc_ros.training.config import Training
+from cvloc_ros.training.curves import CURVE, entries
 from cvloc_ros.training.loop import train
 from cvloc_ros.training.methods.method import create
 from cvloc_ros.types import Pose2, SearchWindow
@@ -213,3 +214,14 @@ def test_weights_of_loc2_state_what_they_are_bound_to(small: Make, tmp_path: Pat
     keys = {"weights": str(tmp_path / "m.safetensors"), "extent_m": 60.0}
     with pytest.raises(ModelError, match=r"extent_m = 60.0, but .* was trained with 48.0"):
         registry.create(merge(Config(), {"matcher": {"name": "loc2", "loc2": keys}}).matcher, BirdsEye())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_mixed_precision_loses_next_to_nothing(method: str, small: Make, tmp_path: Path) -> None:
+    plain, mixed = (
+        entries(tmp_path / precision / CURVE)[0]
+        for precision in ("no", "bf16")
+        if train(small(method, steps=1, precision=precision), tmp_path / precision, cpu=True).step == 1
+    )
+    contrast = "entropy" if method == "gridloc" else "contrast"
+    assert mixed[contrast] == pytest.approx(plain[contrast], rel=0.1) and math.isfinite(mixed["gradient"])
