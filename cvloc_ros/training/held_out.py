@@ -5,14 +5,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+
+import numpy as np
 
 from cvloc_ros.config import Config
 from cvloc_ros.datasets.catalogue import open_samples
 from cvloc_ros.datasets.sample import Sample, SampleError
+from cvloc_ros.errors import ImageError
+from cvloc_ros.pipeline import search_window
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.judge import BEST_BY, judge, metrics, picture
+from cvloc_ros.training.methods.method import Batch, Inputs
+from cvloc_ros.training.priors import draw_prior
 from cvloc_ros.types import U8, Matcher
 
 
@@ -28,8 +34,7 @@ class HeldOut:
     def run(self, matcher: Matcher, show: Callable[[str, U8], None]) -> dict[str, float]:
         """Localize all samples; `show` is given some pictures."""
         run = self._config.run
-        if not self._samples:
-            self._samples = self._take()
+        self._open()
         kept = _Kept(self._samples)
         judged = []
         numbers = range(len(self._samples))
@@ -42,6 +47,24 @@ class HeldOut:
         found = metrics(judged)
         self._compare(found)
         return found
+
+    def batches(self, inputs: Inputs) -> Iterator[Batch]:
+        """Yield the inputs of all samples, with priors of their own."""
+        self._open()
+        made: list[Batch] = []
+        for number, sample in enumerate(self._samples):
+            rng = np.random.default_rng([self._config.run.seed, number, *b"calibration"])
+            prior = draw_prior(self._config.prior, sample.pose, rng, start=sample.start)
+            with suppress(ImageError):
+                example = inputs.example(sample, search_window(prior, self._localizer))
+                made += [example] if example is not None else []
+            if made and (len(made) == self._config.run.batch or number == len(self._samples) - 1):
+                yield inputs.collate(made)
+                made = []
+
+    def _open(self) -> None:
+        if not self._samples:
+            self._samples = self._take()
 
     def close(self) -> None:
         """Forget the samples."""

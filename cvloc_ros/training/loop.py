@@ -275,9 +275,10 @@ class _Session:
             outcome, step = self._outcome, self._outcome.step
             with self._averaged():
                 self._trainee.eval()
-                matcher = self._method.matcher(
-                    self._trainee, self._localizer.matcher, self._accelerator.device, BirdsEye()
-                )
+                device = self._accelerator.device
+                held_out = self._evaluation.batches(self._method.inputs)
+                self._trainee.calibrate(_to(batch, device) for batch in held_out)
+                matcher = self._method.matcher(self._trainee, self._localizer.matcher, device, BirdsEye())
                 outcome.metrics = self._evaluation.run(
                     matcher, lambda name, rgb: self._curves.picture(step, name, rgb)
                 )

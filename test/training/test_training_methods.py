@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -187,6 +188,13 @@ def test_samples_with_different_numbers_of_views_share_a_batch(method: str, smal
     assert torch.isfinite(torch.cat([leaf.flatten() for leaf in together.values()])).all()
     # Views that see nothing change nothing: the drawn matches differ, so the scores are compared by the loss.
     assert float(together["contrast"][0]) == pytest.approx(float(alone["contrast"][0]), rel=0.15)
+
+
+def test_gridloc_is_calibrated_by_what_is_held_out(small: Make, tmp_path: Path) -> None:
+    train(small("gridloc", steps=2, evaluate_every=2, evaluate=8), tmp_path, cpu=True)
+    stated = json.loads(weights.read_facts(tmp_path / "best" / "model.safetensors")["settings"])
+    # An untrained head knows less than its logits say: spread offsets, and a temperature that is not the first guess.
+    assert stated["temperature"] != 1.0 and 0.1 < stated["sigma_cells"] < 1.0 and stated["sigma_cells"] != 0.3
 
 
 def test_heights_come_from_depth(small: Make, sample_of: SampleOf) -> None:

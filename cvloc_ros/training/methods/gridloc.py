@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from cvloc_ros.config import Matching
 from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.matching import weights
-from cvloc_ros.matching.gridloc.loss import loss
+from cvloc_ros.matching.gridloc.loss import calibrate, loss
 from cvloc_ros.matching.gridloc.matcher import GridLocMatcher, choose, upright, visible_part
 from cvloc_ros.matching.gridloc.model import Model, create, open_model, save
 from cvloc_ros.matching.gridloc.settings import VARIANTS, GridLocSettings
@@ -94,9 +96,27 @@ class GridLocTrainee(Trainee):
             found = loss(head, labels, settings, self.loss.offset)
         return {"total": found.total.mean(), "entropy": found.entropy, "offset": found.offset}
 
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Find the temperature of the classes and the spread of the offsets."""
+        grid, found = self.network.settings.grid, []
+        with torch.no_grad():
+            for batch in batches:
+                head = self.model.locate(batch["ground"], batch["aerial"])
+                labels = grid.encode(batch["position"], batch["heading"])
+                found.append((head, labels))
+        if found:
+            head, labels = (_together([pair[side] for pair in found]) for side in range(2))
+            self.network.settings = calibrate(head, labels, self.network.settings)
+
     def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """See `Trainee`."""
         return list(self.network.parameters()), [*self.ground.parameters(), *self.aerial.parameters()]
+
+
+def _together(parts: Sequence[Any]) -> Any:
+    """Join values of tensors (B, ...) to one of all items."""
+    names = [field.name for field in dataclasses.fields(parts[0])]
+    return type(parts[0])(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 class GridLocMethod:

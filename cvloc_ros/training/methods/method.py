@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,6 +49,9 @@ class Trainee(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return `total` (a scalar) and parts of the loss (B,)."""
         raise NotImplementedError
+
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Fit what the model states of its own certainty to samples that it was not trained on; most state nothing."""
 
     def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Parameters that are trained: those of the method, and those of a backbone."""
