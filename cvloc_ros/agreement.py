@@ -1,6 +1,6 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""After a start without a heading: poses are believed only once several in a row tell the same story."""
+"""After a start without a heading or a gap: poses are believed only once several in a row tell the same story."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cvloc_ros.geo import se2
 from cvloc_ros.odometry import TrackPoint
 from cvloc_ros.types import PoseEstimate, PosePrior
 
+WITHOUT_HEADING = "after a start without heading"
 _SIGMA = 3.4  # 99 % of three degrees of freedom
 
 
@@ -25,8 +26,8 @@ class Agreement:
         """Begin anew."""
         self._last, self._count = None, 0
 
-    def add(self, point: TrackPoint, estimate: PoseEstimate, config: Config) -> str:
-        """Take the next candidate; return "" once enough agree, else how far the agreement is."""
+    def add(self, point: TrackPoint, estimate: PoseEstimate, config: Config, why: str = "") -> str:
+        """Take the next candidate; return "" once enough agree, else how far the agreement is and why it is needed."""
         agrees = self._last is not None and _agrees(*self._last, point, estimate, config)
         if not agrees or self._last is None:
             self._last, self._count = (point, estimate), 1
@@ -36,7 +37,7 @@ class Agreement:
         if self._count >= config.estimation.agreement:
             return ""
         wanted = config.estimation.agreement
-        return f"{self._count} of {wanted} consecutive candidates agree after a start without heading"
+        return f"{self._count} of {wanted} consecutive candidates agree {why or WITHOUT_HEADING}"
 
 
 def _agrees(then: TrackPoint, before: PoseEstimate, here: TrackPoint, estimate: PoseEstimate, config: Config) -> bool:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import deque
 from collections.abc import Callable
@@ -13,13 +14,17 @@ import numpy as np
 
 from cvloc_ros.buffers import StampBuffer
 from cvloc_ros.config import Config
-from cvloc_ros.estimation.gates import Refusal, largest_sigma
+from cvloc_ros.estimation.gates import Refusal, innovation_sigma, largest_sigma
 from cvloc_ros.estimation.prior import Anchor, align, drift_covariance
+from cvloc_ros.fix_check import APART, ASIDE, Expected, FixCheck, Judged
+from cvloc_ros.geo import se2
 from cvloc_ros.odometry import OdometryTrack, TrackPoint
 from cvloc_ros.types import F64, HeadingSample, Pose2, PoseEstimate, PosePrior, Status
 
 _OWN_POSES = 3
 _UNKNOWN = 1e6  # variance of what an anchor does not measure
+_COVER = 1.5  # so many times as far as GNSS is, the window reaches: GNSS has errors of its own
+_FASTEST_MPS = 70.0  # fixes that want a faster vehicle have jumped
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,13 +54,14 @@ class History:
         self.odometry = OdometryTrack(keep)
         self.fixes: StampBuffer[Fix] = StampBuffer(keep)
         self.headings: StampBuffer[HeadingSample] = StampBuffer(keep)
+        self.check = FixCheck()
         self._own: deque[_KnownPose] = deque(maxlen=_OWN_POSES)
         self._initial: tuple[int, Pose2, F64] | None = None
         self._start: _KnownPose | None = None
 
     def clear(self) -> None:
         """Forget everything."""
-        for buffer in (self.odometry, self.fixes, self.headings):
+        for buffer in (self.odometry, self.fixes, self.headings, self.check):
             buffer.clear()
         self._own.clear()
         self._initial = self._start = None
@@ -63,19 +69,39 @@ class History:
     def start_at(self, stamp_ns: int, pose: Pose2, covariance: F64) -> None:
         """Set the initial pose; own poses found before it count no more."""
         self._initial, self._start = (stamp_ns, pose, covariance), None
-        self._own.clear()
+        self.forget_own()
 
     def remember(self, point: TrackPoint, estimate: PoseEstimate) -> None:
         """Keep an accepted pose."""
         self._own.append(_KnownPose(point, estimate.pose, estimate.covariance, "own"))
 
     def forget_own(self) -> None:
-        """Drop own poses, which may have been wrong."""
+        """Drop own poses, which may have been wrong, and what they said about GNSS."""
         self._own.clear()
+        self.check.clear()
+
+    def doubt_own(self, stamp_ns: int, config: Config) -> None:
+        """Drop own poses that may have been wrong; where GNSS is gone or set aside, only double their sigma."""
+        newest = self.fixes.newest
+        age_s = math.inf if newest is None else (stamp_ns - newest[0]) * 1e-9
+        if age_s <= config.prior.fix_max_age_s and self.check.verdict != ASIDE:
+            self.forget_own()
+            return
+        doubted = [dataclasses.replace(own, covariance=own.covariance * 4.0) for own in self._own]
+        self._own.clear()
+        self._own.extend(doubted)
+
+    def contradicts_own(self, point: TrackPoint, estimate: PoseEstimate, config: Config) -> bool:
+        """Tell whether an accepted pose is another place than the own poses before it lead to."""
+        known = self._own_at(point, config)
+        if known is None:
+            return False
+        expected = PosePrior(known[0], known[1], point.stamp_ns, yaw_known=True, source="own")
+        return innovation_sigma(estimate.pose, estimate.covariance, expected) > config.prior.gnss_gate_sigma
 
     def forget_track(self) -> None:
         """Drop every pose that only the odometry of before could carry on."""
-        self._own.clear()
+        self.forget_own()
         self._start = self._initial = None
 
     @property
@@ -95,13 +121,60 @@ class History:
             return Status.NO_PRIOR, "no odometry arrived; check inputs.odom_topic, or set prior.source to fix"
         if here is None or wanted == "fix":
             return self._checked(self._from_fixes(stamp_ns, config), config)
+        self._judge_fixes(here, config)
         anchors, age_s = self._anchors(here, config)
         if not anchors:
             return Status.NO_PRIOR, "no GNSS fix and no initial pose; check inputs.fix_topic"
-        if age_s > config.prior.fix_max_age_s:
-            limit = config.prior.fix_max_age_s
+        if age_s > config.prior.carry_max_s:
+            limit = config.prior.carry_max_s
             return Status.STALE_PRIOR, f"newest fix or own pose is {age_s:.1f} s old, limit {limit}"
-        return self._checked(align(anchors, stamp_ns, config.prior), config)
+        return self._checked(self._widened(align(anchors, stamp_ns, config.prior), config), config)
+
+    def _widened(self, prior: PosePrior | None, config: Config) -> PosePrior | None:
+        """Let the window cover GNSS as well while it is open whether it is wrong or own poses are."""
+        reachable = float(np.hypot(*self.check.offset)) <= config.search.radius_max_m
+        if prior is None or self.check.verdict != APART or not reachable:
+            return prior
+        covariance = prior.covariance.copy()
+        reach = _COVER * self.check.offset / config.search.sigma_factor
+        covariance[:2, :2] += np.outer(reach, reach)
+        return dataclasses.replace(prior, covariance=covariance)
+
+    def _judge_fixes(self, here: TrackPoint, config: Config) -> None:
+        """Compare new fixes with own poses and with the fixes before them."""
+
+        def by_own(fix: Judged) -> Expected | None:
+            then = self.odometry.at(fix.stamp_ns)
+            known = None if then is None else self._own_at(then, config)
+            return None if known is None else _antenna(*known, levers[fix.stamp_ns])
+
+        def by_past(fix: Judged) -> Expected | None:
+            then = self.odometry.at(fix.stamp_ns)
+            before = fix.stamp_ns - round(config.prior.gnss_patience_s * 1e9) - 1
+            anchors = [] if then is None else self._fix_anchors(then, before, config)[0]
+            if then is not None and anchors:
+                anchors += self._heading_anchors(then, then.pose.inverse(), anchors[-1].position, config)
+            prior = align(anchors, fix.stamp_ns, config.prior)
+            return None if prior is None else _antenna(prior.pose, prior.covariance, levers[fix.stamp_ns])
+
+        if self._own_at(here, config) is None:
+            self.check.clear()
+            return
+        start = here.stamp_ns - round(config.prior.align_window_s * 1e9)
+        fixes = [fix for _, fix in self.fixes.between(start, here.stamp_ns)]
+        levers = {fix.stamp_ns: fix.lever for fix in fixes}
+        judged = [Judged(fix.stamp_ns, fix.position, fix_covariance(fix.covariance, config)) for fix in fixes]
+        self.check.update(judged, by_own, by_past, config.prior)
+
+    def _own_at(self, point: TrackPoint, config: Config) -> tuple[Pose2, F64] | None:
+        """Carry the own or initial pose that is known best to a point of the track; None where it says too little."""
+        found: tuple[Pose2, F64] | None = None
+        for known in self._known_poses(config):
+            motion = known.point.pose.inverse() @ point.pose
+            pose, covariance = se2.compose(known.pose, known.covariance, motion, _drift(point, known.point, config))
+            if found is None or np.trace(covariance[:2, :2]) < np.trace(found[1][:2, :2]):
+                found = pose, covariance
+        return None if found is None or largest_sigma(found[1])[0] > config.prior.max_sigma_m else found
 
     def _checked(self, prior: PosePrior | Refusal | None, config: Config) -> PosePrior | Refusal:
         if not isinstance(prior, PosePrior):
@@ -117,25 +190,29 @@ class History:
     def _anchors(self, here: TrackPoint, config: Config) -> tuple[list[Anchor], float]:
         """All measurements seen from here, and the age of the newest in seconds."""
         back = here.pose.inverse()
+        anchors, newest_ns = self._fix_anchors(here, here.stamp_ns, config)
+        for known in self._known_poses(config):
+            covariance = known.covariance + _drift(here, known.point, config)
+            seen, yaw_rad = back @ known.point.pose, known.pose.yaw_rad
+            anchors.append(Anchor(seen, known.pose.xy, covariance, yaw_rad, np.zeros(2), known.source))
+            newest_ns = max(newest_ns, known.point.stamp_ns)
+        if anchors:
+            anchors += self._heading_anchors(here, back, anchors[-1].position, config)
+        return anchors, (here.stamp_ns - newest_ns) * 1e-9
+
+    def _fix_anchors(self, here: TrackPoint, end_ns: int, config: Config) -> tuple[list[Anchor], int]:
+        """Fixes up to a stamp as seen from here, and the stamp of the newest."""
+        back = here.pose.inverse()
         anchors, newest_ns = [], -(2**62)
         start = here.stamp_ns - round(config.prior.align_window_s * 1e9)
-        fixes = [fix for _, fix in self.fixes.between(start, here.stamp_ns)]
+        fixes = [fix for _, fix in self.fixes.between(start, end_ns) if self.check.uses(fix.stamp_ns)]
         for fix, together in zip(fixes, _crowding(fixes, config.prior.fix_correlation_s), strict=True):
             then = self.odometry.at(fix.stamp_ns)
             if then is not None:
                 spread = fix_covariance(fix.covariance, config) * together
                 anchors.append(_position_anchor(back @ then.pose, fix, spread + _drift(here, then, config)[:2, :2]))
                 newest_ns = max(newest_ns, fix.stamp_ns)
-        for known in self._known_poses(config):
-            covariance = known.covariance + _drift(here, known.point, config)
-            seen, yaw_rad = back @ known.point.pose, known.pose.yaw_rad
-            anchors.append(Anchor(seen, known.pose.xy, covariance, yaw_rad, np.zeros(2), known.source))
-            # Odometry alone carries a start for as long as it carries a fix; its growing sigma bounds it as well.
-            grace_s = config.prior.align_window_s - config.prior.fix_max_age_s if known.source == "initial" else 0.0
-            newest_ns = max(newest_ns, known.point.stamp_ns + round(max(0.0, grace_s) * 1e9))
-        if anchors:
-            anchors += self._heading_anchors(here, back, anchors[-1].position, config)
-        return anchors, (here.stamp_ns - newest_ns) * 1e-9
+        return anchors, newest_ns
 
     def _start_pose(self) -> list[_KnownPose]:
         """The initial pose at its place on the track."""
@@ -184,6 +261,9 @@ class History:
         seconds = (last.stamp_ns - first.stamp_ns) * 1e-9
         travel = last.position - first.position
         velocity = travel / seconds if seconds > 0 else np.zeros(2)
+        speed = float(np.linalg.norm(velocity))
+        if speed > _FASTEST_MPS:
+            return Status.WEAK_PRIOR, f"fixes jumped by {np.linalg.norm(travel):.0f} m within {seconds:.1f} s"
         position = last.position + velocity * (stamp_ns - last.stamp_ns) * 1e-9
         spread = fix_covariance(last.covariance, config)
         sigma_m = math.sqrt(float(np.trace(spread)) / 2.0)
@@ -193,12 +273,12 @@ class History:
         yaw, sigma_yaw, source = 0.0, math.pi, "fix"
         if heading is not None:
             yaw, sigma_yaw, source = heading[1].yaw_rad, heading[1].sigma_rad, "fix+heading"
-        elif float(np.linalg.norm(velocity)) > config.prior.course_min_speed_mps:
+        elif speed > config.prior.course_min_speed_mps:
             yaw = math.atan2(travel[1], travel[0])
             sigma_yaw = max(math.radians(5.0), math.atan2(sigma_m, float(np.linalg.norm(travel))))
             source = "fix+course"
         covariance = np.zeros((3, 3))
-        covariance[:2, :2] = spread + np.eye(2) * (float(np.linalg.norm(velocity)) * age_s / 2.0) ** 2
+        covariance[:2, :2] = spread + np.eye(2) * (speed * age_s / 2.0) ** 2
         covariance[2, 2] = sigma_yaw**2
         known = sigma_yaw <= math.radians(config.prior.yaw_known_deg)
         lever = Pose2(0.0, 0.0, yaw).apply(last.lever) if known else np.zeros(2)
@@ -220,6 +300,13 @@ def from_transform(
     sigma = config.prior.fix_sigma_floor_m
     covariance = np.diag([sigma**2, sigma**2, math.radians(config.prior.own_sigma_deg) ** 2])
     return PosePrior(pose, covariance, stamp_ns, yaw_known=True, source="tf")
+
+
+def _antenna(pose: Pose2, covariance: F64, lever: F64) -> Expected:
+    """Where a pose of base with its covariance puts the antenna."""
+    by_yaw = Pose2(0.0, 0.0, pose.yaw_rad + math.pi / 2.0).apply(lever)
+    jacobian = np.column_stack([np.eye(2), by_yaw])
+    return Expected(pose.apply(lever), jacobian @ covariance @ jacobian.T)
 
 
 def _position_anchor(T_ref_then: Pose2, fix: Fix, covariance: F64) -> Anchor:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cvloc_ros import depth_images
-from cvloc_ros.agreement import Agreement
+from cvloc_ros.agreement import WITHOUT_HEADING, Agreement
 from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.cameras import Cameras
 from cvloc_ros.config import Config
@@ -73,6 +73,8 @@ class Session:
         self._last_ns = -1
         self._refusals = 0
         self._confirmed = False
+        self._found_ns = -1
+        self._gnss_trouble = ""
         self._restarts = 0
         self._levers: dict[str, F64] = {}
         self._sought: set[str] = set()
@@ -86,6 +88,7 @@ class Session:
         return {
             "tf conflict": "; ".join(self.transforms.conflicts()),
             "antenna": antenna if frames else "",
+            "gnss": self._gnss_trouble,
             "imu": self._cameras.attitude_trouble,
             "depth": self._cameras.depths.trouble,
             "calibration": self._uncalibrated,
@@ -224,6 +227,7 @@ class Session:
         self._keyframes.clear()
         self._agreement.clear()
         self._last_ns, self._last_point, self._refusals, self._confirmed = -1, None, 0, False
+        self._found_ns, self._gnss_trouble = -1, ""
 
     def close(self) -> None:
         """Release map, cache and device."""
@@ -270,7 +274,7 @@ class Session:
         if told is not None:
             self._history.start_at(*told)
             self._agreement.clear()
-            self._confirmed = False
+            self._confirmed, self._found_ns = False, -1
 
     def _idle(self, stamp_ns: int, point: TrackPoint | None) -> Refusal | None:
         """Why no attempt is made at this stamp, before anything is decoded."""
@@ -302,6 +306,7 @@ class Session:
             return LocalizationResult(status, stamp_ns, (reason,), views=tuple(views), timings_s=timings)
         start = time.perf_counter()
         prior = self._prior(stamp_ns)
+        self._gnss_trouble = self._history.check.text(stamp_ns)
         timings["prior"] = time.perf_counter() - start
         if not isinstance(prior, PosePrior):
             return LocalizationResult(prior[0], stamp_ns, (prior[1],), views=tuple(views), timings_s=timings)
@@ -311,7 +316,7 @@ class Session:
                 Status.WAITING_KEYFRAMES, stamp_ns, (reason,), prior=prior, views=tuple(views), timings_s=timings
             )
         result = self._localizer.localize(views, prior)
-        reasons = (*result.reasons, refusal[1]) if refusal[1] else result.reasons
+        reasons = (*result.reasons, *(text for text in (refusal[1], self._gnss_trouble) if text))
         return dataclasses.replace(result, reasons=reasons, timings_s={**timings, **result.timings_s})
 
     def _placed(self, view: GroundView, here: TrackPoint) -> GroundView:
@@ -334,7 +339,7 @@ class Session:
         if result.estimate is None:
             self._refusals += result.candidate is not None
             if self._refusals >= self.config.prior.forget_after:
-                self._history.forget_own()
+                self._history.doubt_own(result.stamp_ns, self.config)
                 self._confirmed, self._refusals = False, 0
             if result.candidate is not None:
                 self._agreement.clear()
@@ -342,15 +347,26 @@ class Session:
         if point is None and result.prior is not None and not result.prior.yaw_known:
             reason = "yaw from a single search in all directions; odometry or a heading must confirm it"
             return refuse(result, Status.INCONSISTENT, reason)
-        told = self._history.heading_given or self.config.prior.source == "tf"
-        if point is not None and not self._confirmed and not told:
-            waiting = self._agreement.add(point, result.estimate, self.config)
+        if point is not None:
+            jumped = bool(self._gnss_trouble) and self._history.contradicts_own(point, result.estimate, self.config)
+            why = "that contradict own poses while GNSS does, too" if jumped else self._unproven(result)
+            waiting = self._agreement.add(point, result.estimate, self.config, why) if why else ""
             if waiting:
                 return refuse(result, Status.INCONSISTENT, waiting)
-        self._confirmed, self._refusals = True, 0
-        if point is not None:
+            if jumped:
+                self._history.forget_own()
             self._history.remember(point, result.estimate)
+        self._confirmed, self._refusals, self._found_ns = True, 0, result.stamp_ns
         return result
+
+    def _unproven(self, result: LocalizationResult) -> str:
+        """Why one candidate alone is not believed now, "" where it is."""
+        limit_s, gap_s = self.config.estimation.agreement_gap_s, (result.stamp_ns - self._found_ns) * 1e-9
+        grown = result.window is not None and result.window.radius_m > self.config.search.radius_min_m
+        if grown and self._found_ns >= 0 and gap_s > limit_s > 0.0:
+            return f"after {gap_s:.0f} s without a pose"
+        told = self._history.heading_given or self.config.prior.source == "tf"
+        return "" if self._confirmed or told else WITHOUT_HEADING
 
     def _lever(self, fix: GeoFix) -> F64:
         """Antenna in base (2,), one array a frame: zero until TF knows the frame, and then right for all its fixes."""

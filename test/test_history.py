@@ -181,19 +181,29 @@ def test_odometry_that_does_not_reach_the_image_is_a_stale_prior(t: float) -> No
 
 def test_stale_fixes_are_refused_with_their_age() -> None:
     history = drive(fixes=lambda t: np.zeros(2) if t <= 12 else None)
-    assert error(prior(history, 16.9), straight(16.9))[0] < 0.1
-    status, text = refusal(history, 17.6)
+    short = with_prior(carry_max_s=5.0)
+    assert error(prior(history, 16.9, short), straight(16.9))[0] < 0.1
+    status, text = refusal(history, 17.6, short)
     assert status is Status.STALE_PRIOR
     assert "5.6 s old" in text
     assert "limit 5.0" in text
 
 
+def test_odometry_carries_the_last_fix_and_the_window_grows_with_its_drift() -> None:
+    history = drive(until=40.0, fixes=lambda t: np.zeros(2) if t <= 12 else None)
+    sigmas = [math.sqrt(np.trace(prior(history, t).covariance[:2, :2])) for t in (12.0, 20.0, 30.0, 35.0)]
+    assert sigmas == sorted(sigmas)
+    assert sigmas[-1] > 3.0 * sigmas[0]
+    assert refusal(history, 40.0)[0] is Status.WEAK_PRIOR
+
+
 def test_own_poses_bridge_a_gap_of_the_fixes() -> None:
     history = drive(fixes=lambda t: np.zeros(2) if t <= 12 else None)
     remember(history, 16.0, straight(16.0))
-    assert error(prior(history, 20.0), straight(20.0))[0] < 0.3
+    short = with_prior(carry_max_s=5.0)
+    assert error(prior(history, 20.0, short), straight(20.0))[0] < 0.3
     history.forget_own()
-    assert refusal(history, 20.0)[0] is Status.STALE_PRIOR
+    assert refusal(history, 20.0, short)[0] is Status.STALE_PRIOR
 
 
 def test_fixes_of_tens_of_metres_are_a_weak_prior() -> None:

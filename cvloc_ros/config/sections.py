@@ -117,7 +117,13 @@ class Prior(Section):
     source: Literal["auto", "odom_fix", "fix", "tf"] = param(
         "auto", "auto: odom_fix with odometry, else fix. tf: map to base from TF (another filter's output)."
     )
-    fix_max_age_s: float = param(5.0, "Without newer GNSS or own poses the prior is stale.", unit="s", gt=0, le=600)
+    fix_max_age_s: float = param(
+        5.0, "Without odometry, an older fix bounds nothing; with it, GNSS counts as gone.", unit="s", gt=0, le=600
+    )
+    carry_max_s: float = param(
+        60.0, "Odometry carries the last fix or own pose this long; the window grows with its drift, up to max_sigma_m.",
+        unit="s", gt=0, le=3600,
+    )
     fix_sigma_scale: float = param(1.0, "Factor on the reported GNSS standard deviation.", gt=0, le=100, dynamic=True)
     fix_sigma_floor_m: float = param(
         2.0, "GNSS is never believed better than this (multipath bias).", unit="m", gt=0, le=100, dynamic=True
@@ -134,6 +140,13 @@ class Prior(Section):
     own_sigma_deg: float = param(2.0, "The same for the yaw.", unit="deg", gt=0, le=90, dynamic=True)
     forget_after: int = param(
         5, "After this many consecutive refusals own poses are forgotten: they may have been wrong.", ge=1, le=1000,
+        dynamic=True,
+    )
+    gnss_gate_sigma: float = param(
+        4.0, "A fix further than this from own poses and odometry disagrees.", gt=0, le=100, dynamic=True
+    )
+    gnss_patience_s: float = param(
+        2.0, "GNSS is set aside, or trusted again, after so long of fixes that all say so.", unit="s", ge=0, le=60,
         dynamic=True,
     )
     odom_drift_m_per_m: float = param(0.02, "Odometry position error per travelled metre.", gt=0, le=1, dynamic=True)
@@ -242,6 +255,10 @@ class Estimation(Section):
     agreement: int = param(
         3, "After a start with unknown yaw, this many consecutive attempts must agree before the first pose.", ge=1,
         le=20, dynamic=True,
+    )
+    agreement_gap_s: float = param(
+        30.0, "After so long without a pose, if the window has grown, attempts must agree as well; 0: never.", unit="s",
+        ge=0, le=3600, dynamic=True,
     )
 
 

@@ -21,7 +21,7 @@ from rclpy.parameter import parameter_value_to_python
 
 from cvloc_ros.config import Config
 from cvloc_ros.errors import GeoError
-from cvloc_ros.geo.projection import Projection, metres_apart
+from cvloc_ros.geo.projection import Kind, Projection, metres_apart
 from cvloc_ros.ros.health import Health
 from cvloc_ros.session import Session
 
@@ -111,7 +111,7 @@ def disagreement(ours: Projection, theirs: Mapping[str, Any], name: str) -> str:
     if len(datum) != 3:
         return f"the datum of {name} has {len(datum)} numbers and counts as 0, 0: set it to {_shown(ours)}"
     yaw_rad = datum[2] + sum(float(theirs.get(term) or 0.0) for term in ("magnetic_declination_radians", "yaw_offset"))
-    kind = "local_enu" if theirs.get("use_local_cartesian") else "utm"
+    kind: Kind = "local_enu" if theirs.get("use_local_cartesian") else "utm"
     other = f"{kind} at {datum[0]}, {datum[1]} with yaw {yaw_rad:.6g}"
     try:
         apart_m = metres_apart(ours, Projection(kind, datum[0], datum[1], yaw_rad, gnss_datum=ours.gnss_datum))

@@ -41,7 +41,7 @@ def test_bad_fixes_are_refused_by_name_and_make_no_prior(rig, changes, reason, s
 
 
 def test_stale_gnss_without_own_poses(rig, silent) -> None:
-    vehicle = rig()
+    vehicle = rig(prior={"carry_max_s": 5.0})
     vehicle.feed(2.0)
     vehicle.fixes = False
     silent(vehicle.run(3.0, 8.0)[-1], Status.STALE_PRIOR, "6.0 s old")
