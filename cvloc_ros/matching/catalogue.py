@@ -121,6 +121,9 @@ def digest(file: Path) -> str:
 
 
 def _recognise(tensors: Mapping[str, Tensor], file: Path) -> str:
+    stated = weights.read_facts(file).get("model")
+    if stated in ("gridloc", "viewbridge"):
+        return _trained(stated, file)
     signs: tuple[tuple[Callable[[str], bool], Callable[[Mapping[str, Tensor], Path], str]], ...] = (
         (lambda key: key.startswith(("grd_attention", "rounds.")), _fg2),
         (lambda key: "_projector.resblocks." in key or key.startswith("ground.blocks."), _loc2),
@@ -132,6 +135,22 @@ def _recognise(tensors: Mapping[str, Tensor], file: Path) -> str:
     some = ", ".join(list(tensors)[:3])
     msg = f"{file} holds {len(tensors)} tensors of no model that is known here ({some}); see cvloc weights list"
     raise ModelError(msg)
+
+
+def _trained(model: str, file: Path) -> str:
+    """Open a model that comes from training alone."""
+    if model == "gridloc":
+        from cvloc_ros.matching.gridloc.model import open_model as open_gridloc
+
+        return f"GridLoc, backbone {open_gridloc(file, torch.device('cpu')).network.settings.backbone}"
+    from cvloc_ros.matching.layers.backbone import OWN
+    from cvloc_ros.matching.viewbridge.model import open_model
+    from cvloc_ros.matching.viewbridge.settings import ViewBridgeSettings
+
+    backbone = ViewBridgeSettings.from_json(weights.read_facts(file).get("settings", "")).plane.backbone
+    if backbone in OWN:
+        open_model(file, "", torch.device("cpu"))
+    return f"ViewBridge, backbone {backbone}"
 
 
 def _fg2(tensors: Mapping[str, Tensor], file: Path) -> str:

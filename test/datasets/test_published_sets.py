@@ -19,6 +19,8 @@ from cvloc_ros.datasets.check import check, recognise
 from cvloc_ros.datasets.sample import DatasetError, Sample, SampleError
 from cvloc_ros.imaging.models import Equirectangular, Pinhole
 from cvloc_ros.matching.layers.aerial import Crop
+from cvloc_ros.training.config import parse
+from cvloc_ros.training.loop import train
 from cvloc_ros.types import Pose2
 
 DRIVE = "2011_09_26/2011_09_26_drive_0002_sync"
@@ -322,6 +324,29 @@ def test_cvfm_pairs_have_matches_in_the_map(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", ground_uv=np.zeros((2, 2)), aerial_uv=np.zeros((2, 2)))
     with pytest.raises(SampleError, match=r"b\.npz: without T_map_base"):
         cvfm.CvfmSamples(tmp_path)[1]
+
+
+# --- training on them ------------------------------------------------------------------------------------------------
+
+FG2 = {"extent_m": 48.0, "cells": 12, "heights": 2, "ground_size": [32, 64], "aerial_size": 96, "backbone": "conv",
+       "channels": 32, "widths": [32, 32], "rounds": 1, "attention_heads": 4, "projector_layers": 1}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", ["kitti", "vigor"])
+def test_a_training_runs_on_the_folders(source: str, kitti_root: Path, vigor_root: Path, tmp_path: Path) -> None:
+    root, split = (kitti_root, "train") if source == "kitti" else (vigor_root, "same_area_train")
+    align = "heading" if source == "kitti" else "roll"
+    data = {"source": source, "root": str(root), "split": split}
+    held_out = {**data, "split": "test1"} if source == "kitti" else data
+    config = parse({
+        "method": "fg2", "settings": {**FG2, "align": align, "mode": "published"}, "loss": {"matches": 64},
+        "data": data, "validation": held_out, "prior": {"shape": "given", "sigma_m": 20.0, "sigma_deg": 10.0},
+        "run": {"steps": 2, "batch": 2, "workers": 0, "evaluate_every": 2, "evaluate": 1, "pictures": 0},
+    })  # fmt: skip
+    outcome = train(config, tmp_path / "out", cpu=True)
+    assert outcome.step == 2 and not outcome.skipped and outcome.metrics["samples"] == 1
+    if source == "kitti":  # the published start is (0.5, -0.25) of 20 m away
+        assert outcome.metrics["prior_position_median_m"] == pytest.approx(20 * math.hypot(0.5, 0.25), abs=0.3)
 
 
 # --- what is missing -------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,22 +129,22 @@ def test_evaluations_are_kept_with_the_best_weights_and_end_a_training(small: Ma
     assert len(list((tmp_path / "checkpoints").glob("step_*"))) == 2
 
 
-def test_a_full_disk_keeps_the_last_checkpoint(small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = weights.write_tensors
-    written = []
+def test_a_full_disk_keeps_the_last_checkpoint(small: Make, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def fail_later(path: Path, *more: object) -> None:
-        written.append(path)
-        if len(written) > 3:
-            path.write_bytes(b"half a file")
-            raise OSError(28, "No space left on device")
-        write(path, *more)  # type: ignore[arg-type]
+    class Filling(Progress):
+        """Lets files grow to 64 kB and no further from step 4 on: writing fails as on a full disk."""
 
-    monkeypatch.setattr(weights, "write_tensors", fail_later)
-    with pytest.raises(TrainingError, match=r"step 6: .*No space left.*the one of step 3 is whole"):
-        train(small(), tmp_path, cpu=True)
+        def step(self, done: int, loss: float, samples_per_s: float) -> None:  # noqa: ARG002
+            if done == 4:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (65536, before[1]))
+
+    try:
+        with pytest.raises(TrainingError, match=r"step 6: .*(File too large|os error 27).*the one of step 3 is whole"):
+            train(small(), tmp_path, Filling(), cpu=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_00000003"]
-    monkeypatch.undo()
     told = Told()
     train(small(), tmp_path, told, cpu=True)
     assert told.lines[0] == "goes on from step 3"

@@ -144,6 +144,7 @@ def test_a_trained_checkpoint_is_taken_by_the_matcher(
     half = tmp_path / "half.safetensors"
     assert main(["weights", "pack", str(file), str(half)]) == 0
     assert half.stat().st_size < 0.6 * file.stat().st_size and weights.read_facts(half) == weights.read_facts(file)
+    assert main(["weights", "verify", str(half)]) == 0
     packed = registry.create(merge(localizer, {"matcher": {method: {"weights": str(half)}}}).matcher, BirdsEye())
     again = packed.match(sample.views, packed.encode_aerial(sample.patch), window_near(sample.pose))
     assert type(again) is type(found)
