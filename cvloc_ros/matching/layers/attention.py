@@ -57,7 +57,9 @@ class DeformableAttention(nn.Module):
         nn.init.zeros_(self.sampling_offsets.weight)
         nn.init.zeros_(self.attention_weights.weight)
         nn.init.zeros_(self.attention_weights.bias)
-        ring = torch.tensor([_RING[head % len(_RING)] for head in range(self.heads)], dtype=torch.float32)
+        # Few heads look evenly in all directions, too.
+        spread = max(len(_RING) // self.heads, 1)
+        ring = torch.tensor([_RING[head * spread % len(_RING)] for head in range(self.heads)], dtype=torch.float32)
         steps = torch.arange(1, self.points + 1, dtype=torch.float32)
         with torch.no_grad():
             self.sampling_offsets.bias.copy_((ring[:, None] * steps[None, :, None]).flatten())

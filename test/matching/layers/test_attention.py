@@ -142,3 +142,11 @@ def test_dropout_falls_on_the_projected_samples_alone():
     query = torch.randn(1, 4, 64)
     out = module(query, torch.randn(1, 9, 64), TokenGrid(3, 3), torch.rand(1, 4, 2))
     torch.testing.assert_close(out, query)
+
+
+@pytest.mark.parametrize("heads", [2, 4, 8])
+def test_heads_look_evenly_around_before_training(heads):
+    made = DeformableAttention(32, heads)
+    offsets = made.sampling_offsets.bias.detach().view(heads, 4, 2)
+    assert offsets[:, 0].sum(0).abs().max() == 0.0
+    assert torch.equal(offsets[:, 3], 4 * offsets[:, 0])
