@@ -21,6 +21,7 @@ from cvloc_ros.types import LocalizationResult, Status, TileState
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 REJECTIONS_WARN = 10
+REJECTIONS_ERROR = 50
 ODOM_SILENT_S = 2.0
 JUMP_SHOWN_S = 10.0
 FOREIGN_CLOCK_S = 60.0
@@ -106,7 +107,8 @@ def _localization(config: Config, seen: Snapshot, now: Situation) -> tuple[Findi
     findings: Findings = [(OK, "disabled" if not now.enabled else now.state)]
     if seen.rejected_in_a_row >= REJECTIONS_WARN:
         reason = _reason(last.result if last is not None else None)
-        findings.append((WARN, f"{seen.rejected_in_a_row} poses refused in a row, last: {reason}"))
+        level = ERROR if seen.rejected_in_a_row >= REJECTIONS_ERROR else WARN
+        findings.append((level, f"{seen.rejected_in_a_row} poses refused in a row, last: {reason}"))
     if result is not None and result.status is Status.ERROR:
         findings.append((ERROR, _reason(result)))
     accepted = [attempt.result.status is Status.OK for attempt in seen.recent]

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import deque
+import time
+from collections import defaultdict, deque
 from typing import Any
 
 from rclpy.node import Node
@@ -19,8 +20,9 @@ from cvloc_ros.errors import TransformError
 from cvloc_ros.ros import compat, convert
 from cvloc_ros.ros.health import Health
 from cvloc_ros.ros.image_feed import qos_events
+from cvloc_ros.ros.tf_senders import WITHIN_S, TwoSenders, other_publishers
 from cvloc_ros.session import Session
-from cvloc_ros.types import Pose2, PoseEstimate
+from cvloc_ros.types import F64, Pose2, PoseEstimate
 
 SENT_KEPT = 1000
 
@@ -78,8 +80,7 @@ class TfOutput:
             self._health.trouble("tf output", f"map -> odom cannot be sent: {err}")
             return None
         self._health.trouble("tf output", "")
-        T_odom_base = Pose2(float(T[0, 3]), float(T[1, 3]), math.atan2(T[1, 0], T[0, 0]))
-        return T_map_base @ T_odom_base.inverse()
+        return T_map_base @ planar(T).inverse()
 
     def _send_again(self) -> None:
         now_ns = self._node.get_clock().now().nanoseconds
@@ -99,12 +100,19 @@ class TfOutput:
                 self._broadcaster.sendTransform([message])
 
 
+def planar(T: F64) -> Pose2:
+    """Return x, y and yaw of a transform (4, 4)."""
+    return Pose2(float(T[0, 3]), float(T[1, 3]), math.atan2(T[1, 0], T[0, 0]))
+
+
 class TfInput:
     """Listens to /tf and /tf_static; own transforms are left out, foreign ones of the same edge are reported."""
 
     def __init__(self, node: Node, config: Config, session: Session, output: TfOutput, health: Health) -> None:
         """Subscribe."""
         self._node, self._config, self._session, self._output, self._health = node, config, session, output, health
+        self._senders: defaultdict[str, TwoSenders] = defaultdict(TwoSenders)
+        self._foreign_s = -math.inf
         latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = [
             node.create_subscription(
@@ -126,7 +134,11 @@ class TfInput:
         for edge in messages.transforms(message):
             if edge.parent == self._config.frames.map and self._is_duplicate_or_own(edge):
                 continue
+            self._watch(edge)
             self._store(edge, static=False)
+        if self._foreign_s > -math.inf and time.monotonic() - self._foreign_s > WITHIN_S:
+            self._foreign_s = -math.inf
+            self._health.trouble("tf duplicate", "")
 
     def _on_static(self, message: Any) -> None:
         for edge in messages.transforms(message):
@@ -144,8 +156,24 @@ class TfInput:
             return False
         if not self._output.is_own(edge.stamp_ns):
             text = (
-                f"another node sends {edge.parent} -> {edge.child} too: set output.tf_mode to none here, or turn the "
-                "transform off there (robot_localization: publish_tf: false)"
+                f"another node sends {edge.parent} -> {edge.child} too, one of {self._others()}: set output.tf_mode to "
+                "none here, or turn the transform off there (robot_localization: publish_tf: false)"
             )
+            self._foreign_s = time.monotonic()
             self._health.trouble("tf duplicate", text)
         return True
+
+    def _watch(self, edge: messages.Transform) -> None:
+        """Look for two other nodes that both send an edge of the chain from map to base."""
+        frames = self._config.frames
+        if edge.child not in (frames.odom, frames.base) or edge.parent not in (frames.map, frames.odom):
+            return
+        two = self._senders[edge.child].add(planar(edge.matrix), time.monotonic())
+        text = (
+            f"two nodes send {edge.parent} -> {edge.child}, which springs to and fro; publishers of /tf: "
+            f"{self._others()}; turn it off in all but one of them"
+        )
+        self._health.trouble(f"tf {edge.child} sent twice", text if two else "")
+
+    def _others(self) -> str:
+        return other_publishers(self._node, self._subscriptions[0].topic_name)

@@ -103,6 +103,9 @@ def test_refusals_in_a_row_warn_with_the_reason(health):
     assert status.level == WARN
     assert "two places look alike" in status.message
     assert values(status)["acceptance_rate"] == "0.000"
+    for _ in range(40):
+        health.attempt(refused(), 0.1, 2.0)
+    assert report(health)["localization"].level == ERROR
 
 
 def test_images_not_tried_by_design_do_not_count(health):

@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rig import stamp_now, wait_for
 from tf2_msgs.msg import TFMessage
 
-from cvloc_ros.ros import convert
+from cvloc_ros.ros import convert, tf
+from cvloc_ros.ros.tf_senders import TwoSenders
 from cvloc_ros.types import Pose2
 
 
@@ -92,7 +94,49 @@ def test_own_transform_does_not_enter_the_tree_and_a_second_sender_is_reported(r
     assert made.session.transforms.frames().get("odom") is None
     foreign = TFMessage(transforms=[convert.transform(Pose2(0.0, 0.0, 0.0), stamp_now(), "map", "odom")])
     made.publisher("/tf", TFMessage).publish(foreign)
-    assert "tf_mode" in wait_for(lambda: made.node.health.snapshot().troubles.get("tf duplicate"))
+    told = wait_for(lambda: made.node.health.snapshot().troubles.get("tf duplicate"))
+    assert "tf_mode" in told
+    assert f"/{made.namespace}/vehicle" in told
+    assert f"/{made.namespace}/cvloc" not in told
+
+
+def test_second_sender_that_stops_is_forgotten(rig, monkeypatch):
+    monkeypatch.setattr(tf, "WITHIN_S", 0.1)
+    made = rig(output__tf_mode="map_to_odom")
+    made.ready_to_drive()
+    made.send_tf("map", "odom", stamp_now())
+    wait_for(lambda: made.node.health.snapshot().troubles.get("tf duplicate"))
+    time.sleep(0.15)
+    made.send_tf("odom", "base_link", stamp_now())
+    wait_for(lambda: "tf duplicate" not in made.node.health.snapshot().troubles)
+
+
+def test_two_filters_that_send_the_same_transform_are_noticed_and_named(rig):
+    made = rig()
+    made.ready_to_drive()
+    now = stamp_now()
+    for number in range(8):
+        made.send_tf("map", "odom", now + number * 10**7, x=5.0 * (number % 2))
+    told = wait_for(lambda: made.node.health.snapshot().troubles.get("tf odom sent twice"))
+    assert "map -> odom" in told
+    assert f"/{made.namespace}/vehicle" in told
+
+
+@pytest.mark.parametrize(
+    ("values", "two"),
+    [
+        ([0.0, 5.0] * 4, True),
+        ([*[0.0] * 5, 3.0] * 4, True),
+        ([0.0] * 10 + [5.0] * 10, False),
+        ([0.1 * (number % 2) for number in range(20)], False),
+        (list(range(20)), False),
+        ([0.0, 9.0, 0.0, 0.0, 0.0, 0.0], False),
+    ],
+    ids=["in turn", "one rare", "one jump", "noise", "motion", "one outlier"],
+)
+def test_two_senders_are_told_from_jumps_and_motion(values, two):
+    watch = TwoSenders()
+    assert any(watch.add(Pose2(float(x), 0.0, 0.0), 0.1 * index) for index, x in enumerate(values)) == two
 
 
 def test_transform_of_another_localizer_is_taken_when_none_is_sent(rig):
