@@ -137,6 +137,8 @@ def test_labels_of_loc2(parity):
     for row, (forward, left, turn) in enumerate(recorded["kitti/train/draws"]):
         label = labels.kitti_noise(forward, left, turn)
         np.testing.assert_allclose(-label.published(truncated=True), recorded["kitti/train/gt_loc"][row], atol=1e-3)
+        seen = (recorded["kitti/train/camera_blob_rc"][row] - 251.5) * 512 / 504
+        np.testing.assert_allclose(label.offset_px, seen, atol=0.6)
     for row, (_, down, right) in enumerate(recorded["vigor/rows"]):
         label = labels.vigor(float(down), float(right))
         np.testing.assert_allclose(-label.published(), recorded["vigor/known/gt_loc"][row], atol=1e-3)

@@ -33,6 +33,7 @@ def test_kitti_training_draws(parity):
         label = labels.kitti_noise(forward, left, turn)
         np.testing.assert_allclose(label.published(truncated=True), recorded["kitti/train/gt_loc"][row], atol=1e-3)
         np.testing.assert_allclose(label.rotation(), recorded["kitti/train/R"][row], atol=1e-6)
+        np.testing.assert_allclose(label.offset_px, recorded["kitti/train/camera_blob_rc"][row] - 251.5, atol=0.5)
 
 
 def test_vigor_rows(parity):

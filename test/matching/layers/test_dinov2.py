@@ -26,7 +26,7 @@ def small(formula):
 
 
 def every_stage(model, recorded, case, image):
-    """Compare patches, positions, first, middle and last block, and both norms; return the patch tokens (B, N, C)."""
+    """Compare patches, positions, first, middle and last block, and both norms."""
     rows, cols = image.shape[2] // 14, image.shape[3] // 14
     blocks = sorted({name.split("/")[1] for name in recorded.arrays.files if name.startswith(f"{case}/block")})
     assert len(blocks) == 3
@@ -45,7 +45,11 @@ def every_stage(model, recorded, case, image):
         recorded.agree(f"{case}/{name}", seen[name], *in_proportion(recorded[f"{case}/{name}/stat"]))
     recorded.agree(f"{case}/x_norm_patchtokens", tokens, 3e-4, 5e-5)
     recorded.agree(f"{case}/x_norm_clstoken", seen["norm"][:, 0], 3e-4, 5e-5)
-    return tokens
+    # The copy of DINOv2 that FG2 and Loc2 bundle: same embedding, explicit softmax in the attention.
+    index = torch.from_numpy(recorded[f"{case}/x_norm_patchtokens/idx"]).long()
+    bundled = torch.from_numpy(recorded[f"{case}/fg2_bundled/val"])
+    assert float((tokens.reshape(-1)[index] - bundled).abs().max()) < 3e-4
+    assert float(recorded[f"{case}/fg2_bundled/pos_embed_maxdiff"]) == 0.0
 
 
 def in_proportion(stat):
@@ -68,12 +72,7 @@ def test_numbers_of_the_original(case, small, formula, parity):
     assert [float(value) for value in fingerprint(image)] == pytest.approx(
         recorded[f"{case}/image_fingerprint"].tolist(), rel=1e-9, abs=2e-7
     )
-    tokens = every_stage(small, recorded, case, image)
-    # The copy of DINOv2 that FG2 and Loc2 bundle: same embedding, explicit softmax in the attention.
-    index = torch.from_numpy(recorded[f"{case}/x_norm_patchtokens/idx"]).long()
-    bundled = torch.from_numpy(recorded[f"{case}/fg2_bundled/val"])
-    assert float((tokens.reshape(-1)[index] - bundled).abs().max()) < 3e-4
-    assert float(recorded[f"{case}/fg2_bundled/pos_embed_maxdiff"]) == 0.0
+    every_stage(small, recorded, case, image)
 
 
 @pytest.mark.parametrize(("place", "antialias"), [(0, False), (2, True)])
