@@ -63,8 +63,7 @@ def test_a_fixed_seed_gives_the_same_first_losses(small: Make, tmp_path: Path) -
     assert losses(tmp_path / "c") != first[:3]
 
 
-@pytest.mark.parametrize("method", ["gridloc", "fg2"])
-@pytest.mark.parametrize("kill_at", [4, 6])
+@pytest.mark.parametrize(("method", "kill_at"), [("gridloc", 6), ("fg2", 4)])
 def test_killed_and_resumed_is_as_never_killed(method: str, kill_at: int, small: Make, tmp_path: Path) -> None:
     config = small(method)
     train(config, tmp_path / "whole", cpu=True)
@@ -86,7 +85,7 @@ def test_a_stop_that_was_asked_for_saves(small: Make, tmp_path: Path) -> None:
 
 
 def test_two_processes_equal_one(small: Make, tmp_path: Path) -> None:
-    config = small(steps=5)
+    config = small(steps=4)
     train(config, tmp_path / "one", cpu=True)
     file = tmp_path / "two.yaml"
     file.write_text(yaml.safe_dump(config.model_dump()))
@@ -108,7 +107,7 @@ def test_two_processes_equal_one(small: Make, tmp_path: Path) -> None:
         assert process.wait(timeout=120) == 0, process.stderr.read() if process.stderr else ""
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     one, two = final(tmp_path / "one"), final(tmp_path / "two")
-    assert json.loads((tmp_path / "two/checkpoints/step_00000005/facts.json").read_text())["processes"] == 2
+    assert json.loads((tmp_path / "two/checkpoints/step_00000004/facts.json").read_text())["processes"] == 2
     # Adam makes much of the rounding of gradients near zero; weights move by up to 5e-3 here.
     away = torch.cat([(two[key] - one[key]).abs().flatten() for key in one if key.startswith("trained.")])
     assert float(away.mean()) < 2e-5 and float(away.max()) < 2e-3
