@@ -48,6 +48,8 @@ VARIED: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("gridloc", {"align": "north"}, "front"),
     ("loc2", {"geometry": {"ground_size": [32, 48], "aerial_px": 96, "aerial_cells": 12, "extent_m": 48.0,
                            "heading": "right"}}, "front"),
+    ("loc2", {"geometry": {"ground_size": [32, 64], "aerial_px": 96, "aerial_cells": 12, "extent_m": 48.0,
+                           "heading": "north"}}, "roof"),
 )  # fmt: skip
 
 
