@@ -176,6 +176,7 @@ def test_pose_of_the_recorded_weights(case, parity):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # ViT-L on one busy core
 def test_images_to_pose(network, case, formula, parity):
     recorded, matcher = parity(f"e2e_{case}"), parity(f"fg2_{case}")
     backbone = dinov2.create("vitl14").eval()
