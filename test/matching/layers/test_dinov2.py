@@ -200,6 +200,15 @@ def test_registers_take_part_and_are_dropped(formula):
         assert float((model(image) - before).abs().max()) > 1e-3
 
 
+def test_attention_is_fused(small, formula):
+    """No matrix of all tokens by all tokens is made."""
+    with torch.no_grad(), torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        small(formula.image("golden", 42, 70))
+    names = {event.key for event in profile.key_averages()}
+    assert any("flash_attention" in name or "efficient_attention" in name for name in names)
+    assert not any("_scaled_dot_product_attention_math" in name for name in names)
+
+
 def test_what_exceeds_whole_patches_is_cut_off(small, formula):
     image = formula.image("golden", 50, 80)
     with torch.no_grad():
