@@ -7,7 +7,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -290,16 +289,6 @@ def fix_covariance(covariance: F64, config: Config) -> F64:
     values, axes = np.linalg.eigh(covariance * config.prior.fix_sigma_scale**2)
     result: F64 = (axes * np.maximum(values, config.prior.fix_sigma_floor_m**2)) @ axes.T
     return result
-
-
-def from_transform(
-    lookup: Callable[[str, str, int], F64], stamp_ns: int, config: Config, to_pose2: Callable[[F64], Pose2]
-) -> PosePrior:
-    """Take the prior from TF (another filter's map to base); raises what `lookup` raises."""
-    pose = to_pose2(lookup(config.frames.map, config.frames.base, stamp_ns))
-    sigma = config.prior.fix_sigma_floor_m
-    covariance = np.diag([sigma**2, sigma**2, math.radians(config.prior.own_sigma_deg) ** 2])
-    return PosePrior(pose, covariance, stamp_ns, yaw_known=True, source="tf")
 
 
 def _antenna(pose: Pose2, covariance: F64, lever: F64) -> Expected:

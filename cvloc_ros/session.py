@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cvloc_ros import depth_images
+from cvloc_ros import depth_images, other_filter
 from cvloc_ros.agreement import WITHOUT_HEADING, Agreement
+from cvloc_ros.antennas import Antennas
 from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.cameras import Cameras
 from cvloc_ros.config import Config
@@ -23,11 +24,12 @@ from cvloc_ros.estimation.gates import Refusal
 from cvloc_ros.geo import angles, se3
 from cvloc_ros.geo.projection import Projection
 from cvloc_ros.geo.transforms import ALWAYS_NS, FrameLookupError, TransformTree
-from cvloc_ros.history import Fix, History, from_transform
+from cvloc_ros.history import Fix, History
 from cvloc_ros.imaging.ground import BirdsEye
 from cvloc_ros.keyframes import Keyframes
 from cvloc_ros.matching import registry
 from cvloc_ros.odometry import TrackPoint
+from cvloc_ros.other_filter import OtherFilter
 from cvloc_ros.pipeline import Localizer
 from cvloc_ros.tiles import AerialMap, open_map
 from cvloc_ros.types import (
@@ -61,6 +63,8 @@ class Session:
         self.aerial: AerialMap | None = None
         self._cameras = Cameras(config, self.transforms)
         self._history = History(config)
+        self._other_filter = OtherFilter(config, self.transforms)
+        self._antennas = Antennas(self.transforms, config.frames.base)
         self._keyframes = Keyframes(config.matcher)
         self._agreement = Agreement()
         self._told: NewestSlot[tuple[int, Pose2, F64]] = NewestSlot()
@@ -76,18 +80,14 @@ class Session:
         self._found_ns = -1
         self._gnss_trouble = ""
         self._restarts = 0
-        self._levers: dict[str, F64] = {}
-        self._sought: set[str] = set()
         if projection is not None:
             self._open_map(projection)
 
     def troubles(self) -> dict[str, str]:
         """Standing faults that do not stop the output, with their remedy; an empty text: none."""
-        frames, base = ", ".join(sorted(self._sought)), self.config.frames.base
-        antenna = f"antenna frame {frames} is not in TF: fixes are taken to be at {base}; publish {base} -> {frames}"
         return {
             "tf conflict": "; ".join(self.transforms.conflicts()),
-            "antenna": antenna if frames else "",
+            "antenna": self._antennas.trouble,
             "gnss": self._gnss_trouble,
             "imu": self._cameras.attitude_trouble,
             "depth": self._cameras.depths.trouble,
@@ -153,11 +153,16 @@ class Session:
         turn = Pose2(0.0, 0.0, self.projection.yaw_of_east(position))
         axes = turn.apply(np.eye(2))
         covariance = axes.T @ fix.covariance_m2 @ axes
-        return self._history.fixes.add(fix.stamp_ns, Fix(fix.stamp_ns, position, covariance, self._lever(fix)))
+        lever = self._antennas.lever(fix.frame_id)
+        return self._history.fixes.add(fix.stamp_ns, Fix(fix.stamp_ns, position, covariance, lever))
 
     def add_odom(self, sample: OdomSample) -> str:
         """Store odometry of base in odom; return "" or why it was refused."""
         return self._history.odometry.add(sample)
+
+    def add_filter_pose(self, sample: OdomSample) -> str:
+        """Store a pose of base in map by another filter; return "" or why it was refused."""
+        return self._other_filter.add(sample)
 
     def add_heading(self, sample: HeadingSample) -> str:
         """Store an absolute heading; return "" or why it was refused."""
@@ -188,11 +193,9 @@ class Session:
 
     def ready(self, stamp_ns: int) -> bool:
         """Tell whether odometry, TF and depth have reached the stamp, so that waiting longer gains nothing."""
-        frames = self.config.frames
-        if self.config.prior.source == "tf":
-            reach = self.transforms.latest_stamp(frames.map, frames.base)
-        else:
-            reach = self._history.odometry.newest_ns
+        reach = self._history.odometry.newest_ns
+        if self.config.prior.source in other_filter.SOURCES:
+            reach = self._other_filter.reach(self.config)
         return (reach is None or reach >= stamp_ns) and self._cameras.depths.ready(stamp_ns)
 
     def localize(self, images: Sequence[CameraImage], age_s: float | None = None) -> LocalizationResult:
@@ -204,7 +207,7 @@ class Session:
         self._adopt_initial_pose()
         self._forget_old_track()
         stamp_ns = images[0].stamp_ns
-        self._find_antennas(stamp_ns)
+        self._antennas.find(stamp_ns)
         point = self._history.odometry.at(stamp_ns)
         idle = self._idle(stamp_ns, point)
         if idle is not None:
@@ -222,6 +225,7 @@ class Session:
         """Forget history, keyframes and own poses; keep map, matcher, calibration and static transforms."""
         self._told.clear()
         self._history.clear()
+        self._other_filter.clear()
         self._cameras.clear()
         self.transforms.clear()
         self._keyframes.clear()
@@ -325,12 +329,12 @@ class Session:
         return view if then is None else dataclasses.replace(view, T_ref_base=here.pose.inverse() @ then.pose)
 
     def _prior(self, stamp_ns: int) -> PosePrior | Refusal:
-        if self.config.prior.source != "tf":
+        """Make the prior; what another filter does not give comes from fixes, odometry and own poses."""
+        if self.config.prior.source not in other_filter.SOURCES:
             return self._history.prior(stamp_ns, self.config)
-        try:
-            return from_transform(self.transforms.lookup, stamp_ns, self.config, se3.to_pose2)
-        except FrameLookupError as err:
-            return Status.NO_PRIOR, str(err)
+        made = self._other_filter.prior(stamp_ns, self.config)
+        instead = made if isinstance(made, PosePrior) else self._history.prior(stamp_ns, self.config)
+        return instead if isinstance(instead, PosePrior) else made
 
     def _learn(self, result: LocalizationResult, point: TrackPoint | None) -> LocalizationResult:
         """Let accepted poses bound the next searches, and forget them when they seem to have been wrong."""
@@ -365,27 +369,8 @@ class Session:
         grown = result.window is not None and result.window.radius_m > self.config.search.radius_min_m
         if grown and self._found_ns >= 0 and gap_s > limit_s > 0.0:
             return f"after {gap_s:.0f} s without a pose"
-        told = self._history.heading_given or self.config.prior.source == "tf"
+        told = self._history.heading_given or (result.prior and result.prior.source in other_filter.SOURCES)
         return "" if self._confirmed or told else WITHOUT_HEADING
-
-    def _lever(self, fix: GeoFix) -> F64:
-        """Antenna in base (2,), one array a frame: zero until TF knows the frame, and then right for all its fixes."""
-        frame = fix.frame_id
-        if not frame or frame == self.config.frames.base:
-            return np.zeros(2)
-        if frame not in self._levers:
-            self._levers[frame] = np.zeros(2)
-            self._sought.add(frame)
-        return self._levers[frame]
-
-    def _find_antennas(self, stamp_ns: int) -> None:
-        for frame in tuple(self._sought):
-            try:
-                T_base_antenna = self.transforms.lookup(self.config.frames.base, frame, stamp_ns)
-            except FrameLookupError:
-                continue
-            self._levers[frame][:] = T_base_antenna[:2, 3]
-            self._sought.discard(frame)
 
 
 def refuse(result: LocalizationResult, status: Status, reason: str) -> LocalizationResult:

@@ -61,6 +61,10 @@ ARGUMENTS = [
         description=f"Imu topic for roll and pitch of the vehicle; none: its ground is level. {FROM_FILE}",
     ),
     DeclareLaunchArgument(
+        "filter_topic", default_value="",
+        description=f"Odometry in the map by another filter, for prior.source filter; none: no filter. {FROM_FILE}",
+    ),
+    DeclareLaunchArgument(
         "heading_topic", default_value="",
         description=f"Imu topic with absolute yaw (ENU), such as that of two antennas; none: no heading. {FROM_FILE}",
     ),
@@ -142,6 +146,7 @@ TEXT_PARAMETERS = {
     "odom_topic": "inputs.odom_topic",
     "imu_topic": "inputs.imu_topic",
     "heading_topic": "inputs.heading_topic",
+    "filter_topic": "inputs.filter_topic",
     "map": "tiles.source",
     "tf_mode": "output.tf_mode",
     "device": "matcher.device",
@@ -152,7 +157,7 @@ CAMERA_PARAMETERS = {
     "image_transport": "transport",
     "depth_topic": "depth_topic",
 }
-MAY_BE_NONE = {"fix_topic", "odom_topic", "imu_topic", "heading_topic", "camera_info_topic"}
+MAY_BE_NONE = {"fix_topic", "odom_topic", "imu_topic", "heading_topic", "filter_topic", "camera_info_topic"}
 TF_OF_THE_NAMESPACE = [("/tf", "tf"), ("/tf_static", "tf_static")]
 
 

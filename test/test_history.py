@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from cvloc_ros.config import Config, merge
-from cvloc_ros.geo import se3
-from cvloc_ros.geo.transforms import FrameLookupError, TransformTree
-from cvloc_ros.history import Fix, History, fix_covariance, from_transform
+from cvloc_ros.history import Fix, History, fix_covariance
 from cvloc_ros.types import HeadingSample, OdomSample, Pose2, PoseEstimate, PosePrior, Status
 
 S = 1_000_000_000
@@ -334,22 +332,6 @@ def test_heading_alone_is_no_prior() -> None:
     history = drive(fixes=none)
     history.headings.add(19 * S, HeadingSample(19 * S, 1.0, 0.05))
     assert refusal(history, 20.0)[0] is Status.NO_PRIOR
-
-
-# --- another filter's transform
-
-
-def test_prior_from_tf_is_taken_at_the_stamp() -> None:
-    tree = TransformTree()
-    for t in range(3):
-        tree.add("map", "odom", t * S, se3.from_pose2(Pose2(10.0, 0.0, 0.5)), static=False)
-        tree.add("odom", "base_link", t * S, se3.from_pose2(Pose2(2.0 * t, 0.0, 0.0)), static=False)
-    made = from_transform(tree.lookup, round(1.5 * S), CONFIG, se3.to_pose2)
-    assert error(made, Pose2(10.0, 0.0, 0.5) @ Pose2(3.0, 0.0, 0.0)) == pytest.approx((0.0, 0.0), abs=1e-9)
-    assert made.yaw_known
-    assert made.source == "tf"
-    with pytest.raises(FrameLookupError):
-        from_transform(tree.lookup, 3 * S, CONFIG, se3.to_pose2)
 
 
 def test_clear_forgets_everything() -> None:

@@ -53,6 +53,9 @@ class Config(Section):
         if set(self.camera_names) != set(self.cameras):
             msg = f"camera_names {sorted(self.camera_names)} and the sections of cameras {sorted(self.cameras)} differ"
             raise ValueError(msg)
+        if self.prior.source == "filter" and not self.inputs.filter_topic:
+            msg = "prior.source is filter, but inputs.filter_topic is empty; give the Odometry topic of the filter"
+            raise ValueError(msg)
         return self
 
 

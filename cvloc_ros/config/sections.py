@@ -95,6 +95,9 @@ class Inputs(Section):
 
     fix_topic: str = param("fix", "sensor_msgs/NavSatFix; empty: no GNSS.")
     odom_topic: str = param("odom", "nav_msgs/Odometry; empty: no odometry.")
+    filter_topic: str = param(
+        "", "nav_msgs/Odometry of base in frames.map by another filter, for prior.source filter; empty: none."
+    )
     imu_topic: str = param(
         "", "sensor_msgs/Imu whose orientation gives pitch and roll of the body (for flat roads); empty: none."
     )
@@ -114,14 +117,15 @@ class Inputs(Section):
 class Prior(Section):
     """The rough pose that bounds the search; never multiplied into the result."""
 
-    source: Literal["auto", "odom_fix", "fix", "tf"] = param(
-        "auto", "auto: odom_fix with odometry, else fix. tf: map to base from TF (another filter's output)."
+    source: Literal["auto", "odom_fix", "fix", "tf", "filter"] = param(
+        "auto", "auto: odom_fix with odometry, else fix. tf, filter: another filter's map to base from TF or "
+        "inputs.filter_topic; auto where it gives none."
     )
     fix_max_age_s: float = param(
         5.0, "Without odometry, an older fix bounds nothing; with it, GNSS counts as gone.", unit="s", gt=0, le=600
     )
     carry_max_s: float = param(
-        60.0, "Odometry carries the last fix or own pose this long; the window grows with its drift, up to max_sigma_m.",
+        60.0, "Odometry carries the last fix or own pose so long; the window grows with its drift, up to max_sigma_m.",
         unit="s", gt=0, le=3600,
     )
     fix_sigma_scale: float = param(1.0, "Factor on the reported GNSS standard deviation.", gt=0, le=100, dynamic=True)

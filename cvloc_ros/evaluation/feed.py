@@ -85,8 +85,8 @@ class Feed:
         elif topic == wiring.fix:
             if not self._in_outage((item.log_time_ns - self.start_ns) * 1e-9):
                 self._fix(message, item.log_time_ns)
-        elif topic == wiring.odom:
-            self._odometry(message, item.log_time_ns)
+        elif topic in (wiring.odom, wiring.filter):
+            self._motion(topic, message, item.log_time_ns)
         if topic == wiring.heading:
             self._heading(message)
         if topic == wiring.imu:
@@ -147,23 +147,43 @@ class Feed:
         else:
             self._initial_yaw = None
 
+    def _motion(self, topic: str, message: Any, log_time_ns: int) -> None:
+        if topic == self._wiring.odom:
+            self._odometry(message, log_time_ns)
+        else:
+            self._filtered(message)
+
     def _odometry(self, message: Any, log_time_ns: int) -> None:
-        base = self._wiring.config.frames.base
-        child = messages.frame(message.child_frame_id)
-        T_child_base = None
-        if child and child != base:
-            try:
-                T_child_base = se3.to_pose2(self.session.transforms.lookup(child, base, messages.stamp_ns(message)))
-            except TransformError:
-                self.refused[self._wiring.odom, f"no transform {base} to {child}"] += 1
-                return
-        sample = messages.odometry(message, self._wiring.config.inputs.odom_stamp_offset_s, T_child_base)
+        sample = self._sample(message, self._wiring.odom, self._wiring.config.inputs.odom_stamp_offset_s)
+        if sample is None:
+            return
         reason = self.session.add_odom(sample)
         if reason:
             self.refused[self._wiring.odom, reason] += 1
         else:
             self.odometry.append(sample)
             self.odometry_at_ns.append(log_time_ns)
+
+    def _filtered(self, message: Any) -> None:
+        topic, frame = self._wiring.filter, messages.frame(message.header.frame_id)
+        if frame != self._wiring.config.frames.map:
+            self.refused[topic, f"in frame {frame}"] += 1
+            return
+        sample = self._sample(message, topic, 0.0)
+        reason = "" if sample is None else self.session.add_filter_pose(sample)
+        if reason:
+            self.refused[topic, reason] += 1
+
+    def _sample(self, message: Any, topic: str, offset_s: float) -> OdomSample | None:
+        """Convert an Odometry to the pose of base."""
+        base, child, T_child_base = self._wiring.config.frames.base, messages.frame(message.child_frame_id), None
+        if child and child != base:
+            try:
+                T_child_base = se3.to_pose2(self.session.transforms.lookup(child, base, messages.stamp_ns(message)))
+            except TransformError:
+                self.refused[topic, f"no transform {base} to {child}"] += 1
+                return None
+        return messages.odometry(message, offset_s, T_child_base)
 
     def _in_outage(self, elapsed_s: float) -> bool:
         return any(start <= elapsed_s < start + length for start, length in self._outages)

@@ -53,6 +53,7 @@ class Wiring:
     odom: str = ""
     imu: str = ""
     heading: str = ""
+    filter: str = ""
     truth: str = ""
     datum: str = ""
     notes: tuple[str, ...] = ()
@@ -60,7 +61,7 @@ class Wiring:
     @property
     def topics(self) -> set[str]:
         """All topics that a replay reads."""
-        named = {self.fix, self.odom, self.imu, self.heading, self.datum} - {""}
+        named = {self.fix, self.odom, self.imu, self.heading, self.filter, self.datum} - {""}
         return {*self.images, *self.infos, *self.depths, *named, "/tf", "/tf_static"}
 
 
@@ -125,11 +126,15 @@ def wire(
     fix = finder.choose(inputs.fix_topic, default.fix_topic, "inputs.fix_topic", "NavSatFix", set(), "fix")
     imu = finder.choose(inputs.imu_topic, "", "inputs.imu_topic", "Imu", set(), "data")
     heading = finder.choose(inputs.heading_topic, "", "inputs.heading_topic", "Imu", set(), "data")
+    filtered = finder.choose(inputs.filter_topic, "", "inputs.filter_topic", "Odometry", {truth, odom}, "filtered")
     datum = next((t.name for t in bag.find("NavSatFix") if t.name.endswith("/datum")), "")
-    named = {"fix_topic": fix, "odom_topic": odom, "imu_topic": imu, "heading_topic": heading}
+    named = {"fix_topic": fix, "odom_topic": odom, "imu_topic": imu, "heading_topic": heading,
+             "filter_topic": filtered or inputs.filter_topic}  # fmt: skip
     config = merge(config, {"inputs": named})
     depths = _depth_topics(finder, config)
-    return Wiring(config, images, infos, depths, fix, odom, imu, heading, truth, datum, tuple(finder.notes))
+    return Wiring(
+        config, images, infos, depths, fix, odom, imu, heading, filtered, truth, datum, tuple(finder.notes)
+    )
 
 
 def find_cameras(bag: TopicSource) -> dict[str, dict[str, str]]:

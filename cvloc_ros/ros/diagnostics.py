@@ -26,7 +26,7 @@ ODOM_SILENT_S = 2.0
 JUMP_SHOWN_S = 10.0
 FOREIGN_CLOCK_S = 60.0
 AHEAD_S = 0.5
-MILD = ("odom frame", "tf conflict", "antenna", "imu", "calibration", "depth", "gnss")
+MILD = ("odom frame", "filter frame", "tf conflict", "antenna", "imu", "calibration", "depth", "gnss")
 """Standing faults that do not stop the output."""
 
 QUALITY = ("score", "ambiguity", "sigma_m", "sigma_deg", "protection_level_m", "depth_scale")
@@ -39,7 +39,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "inputs": (
         "image_age_s.<camera>", "images.<camera>", "image_reliability.<camera>", "camera_info_age_s.<camera>",
-        "fix_age_s", "odom_age_s", "heading_age_s", "imu_age_s", "dropped_images", "incomplete_sets",
+        "fix_age_s", "odom_age_s", "filter_age_s", "heading_age_s", "imu_age_s", "dropped_images", "incomplete_sets",
         "refused.<input>: <reason>", "clock_jumps", "trouble.<what>",
     ),
     "map": (
@@ -173,7 +173,8 @@ def _inputs(config: Config, seen: Snapshot, now: Situation) -> tuple[Findings, d
     for source, limit in (("fix", config.prior.fix_max_age_s), ("odom", ODOM_SILENT_S)):
         if (age := seen.ages_s.get(source)) is not None and age > limit:
             findings.append((WARN, f"no {source} for {age:.1f} s"))
-    values |= {f"{source}_age_s": seen.ages_s.get(source, "never") for source in ("fix", "odom", "heading", "imu")}
+    others = ("fix", "odom", "filter", "heading", "imu")
+    values |= {f"{source}_age_s": seen.ages_s.get(source, "never") for source in others}
     values["dropped_images"] = now.dropped_images
     values["incomplete_sets"] = now.incomplete_sets
     values |= {f"refused.{what}": count for what, count in sorted(seen.refused.items())}

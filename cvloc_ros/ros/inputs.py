@@ -27,7 +27,7 @@ from cvloc_ros.ros.image_feed import ImageFeed, qos_events
 from cvloc_ros.ros.image_sets import ImageSet, ImageSets
 from cvloc_ros.ros.stamps import StampGuard
 from cvloc_ros.session import Session
-from cvloc_ros.types import F64, LocalizationResult, Pose2, Status
+from cvloc_ros.types import F64, LocalizationResult, OdomSample, Pose2, Status
 
 ADAPT_PERIOD_S = 0.2
 WHY = {"zero_stamp": "stamp is 0: the driver does not stamp", "old_stamp": "stamp is not newer than the last"}
@@ -120,6 +120,7 @@ class Inputs:
             ),
             (NavSatFix, inputs.fix_topic, self._on_fix, _best_effort(10)),
             (Odometry, inputs.odom_topic, self._on_odom, _best_effort(100)),
+            (Odometry, inputs.filter_topic, self._on_filter, _best_effort(100)),
             (Imu, inputs.imu_topic, self._on_attitude, _best_effort(10)),
             (Imu, inputs.heading_topic, self._on_heading, _best_effort(10)),
             (PoseWithCovarianceStamped, "initialpose", self._on_initial_pose, QoSProfile(depth=1)),
@@ -181,19 +182,35 @@ class Inputs:
         self._store("fix", reason)
 
     def _on_odom(self, message: Any) -> None:
-        frames, child = self._config.frames, messages.frame(message.child_frame_id)
+        self._in_frame(message, "odom", "frames.odom", self._config.frames.odom)
+        sample = self._odometry(message, "odom", self._config.inputs.odom_stamp_offset_s)
+        if sample is not None:
+            self._store("odom", self._session.add_odom(sample))
+
+    def _on_filter(self, message: Any) -> None:
+        if not self._in_frame(message, "filter", "frames.map", self._config.frames.map):
+            self._health.refuse("filter", "wrong_frame")
+            return
+        sample = self._odometry(message, "filter", 0.0)
+        if sample is not None:
+            self._store("filter", self._session.add_filter_pose(sample))
+
+    def _in_frame(self, message: Any, source: str, key: str, expected: str) -> bool:
+        """Tell whether an Odometry is in the expected frame, and people where it is not."""
         parent = messages.frame(message.header.frame_id)
-        wrong = parent != frames.odom
-        hint = f"odometry is in frame {parent}, frames.odom is {frames.odom}: set frames.odom"
-        self._health.trouble("odom frame", hint if wrong else "")
-        T_child_base = None
-        if child not in ("", frames.base):
-            T = self._fixed_transform(child, frames.base, "odom")
+        hint = f"{source} is in frame {parent}, {key} is {expected}: set {key}, or take another topic"
+        self._health.trouble(f"{source} frame", hint if parent != expected else "")
+        return parent == expected
+
+    def _odometry(self, message: Any, source: str, offset_s: float) -> OdomSample | None:
+        """Convert to the pose of base; None where its child frame cannot be related to base."""
+        child, T_child_base = messages.frame(message.child_frame_id), None
+        if child not in ("", self._config.frames.base):
+            T = self._fixed_transform(child, self._config.frames.base, source)
             if T is None:
-                return
+                return None
             T_child_base = Pose2(float(T[0, 3]), float(T[1, 3]), math.atan2(T[1, 0], T[0, 0]))
-        sample = messages.odometry(message, self._config.inputs.odom_stamp_offset_s, T_child_base)
-        self._store("odom", self._session.add_odom(sample))
+        return messages.odometry(message, offset_s, T_child_base)
 
     def _on_heading(self, message: Any) -> None:
         R = self._imu_mounting(message, "heading")

@@ -21,6 +21,7 @@ from rclpy.qos import QoSProfile
 from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.config import Config
 from cvloc_ros.errors import ConfigError, CvlocError
+from cvloc_ros.other_filter import SOURCES
 from cvloc_ros.ros import diagnostics
 from cvloc_ros.ros.datum_check import DatumCheck
 from cvloc_ros.ros.health import Health
@@ -146,10 +147,10 @@ class CvlocNode(LifecycleNode):
 
     def _configure(self) -> None:
         config = self.parameters.current
-        if config.prior.source == "tf" and config.output.tf_mode != "none":
+        if config.prior.source in SOURCES and config.output.tf_mode != "none":
             msg = (
-                f"prior.source tf with output.tf_mode {config.output.tf_mode}: the node would search where it says "
-                "that it is; set output.tf_mode to none"
+                f"prior.source {config.prior.source} with output.tf_mode {config.output.tf_mode}: the node would "
+                "search where it says that it is; set output.tf_mode to none"
             )
             raise ConfigError(msg)
         self._session = self._open_session(config)

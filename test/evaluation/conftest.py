@@ -263,6 +263,10 @@ class FakeSession:
         self.calls.append(("odom", sample))
         return ""
 
+    def add_filter_pose(self, sample: object) -> str:
+        self.calls.append(("filter", sample))
+        return ""
+
     def add_depth(self, image: DepthImage) -> str:
         self.calls.append(("depth", image))
         return ""

@@ -18,8 +18,8 @@ pytest.importorskip("launch_ros.actions", reason="the package launch_ros is not 
 ROOT = Path(__file__).resolve().parents[2]
 EMPTY = {
     "camera": "camera", "image_topic": "", "camera_info_topic": "", "image_transport": "", "depth_topic": "",
-    "fix_topic": "", "odom_topic": "", "imu_topic": "", "heading_topic": "", "map": "", "datum": "", "tf_mode": "",
-    "device": "", "autostart": "", "use_sim_time": "false", "bag": "",
+    "fix_topic": "", "odom_topic": "", "imu_topic": "", "heading_topic": "", "filter_topic": "", "map": "",
+    "datum": "", "tf_mode": "", "device": "", "autostart": "", "use_sim_time": "false", "bag": "",
 }  # fmt: skip
 
 

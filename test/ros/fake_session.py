@@ -48,6 +48,7 @@ class FakeSession(Session):
         self.fixes: StampBuffer[GeoFix] = StampBuffer(60.0)
         self.odometry: StampBuffer[OdomSample] = StampBuffer(60.0)
         self.headings: list = []
+        self.filtered: list = []
         self.attitudes: list = []
         self.depths: list = []
         self.initial: list = []
@@ -93,6 +94,10 @@ class FakeSession(Session):
         if not math.isfinite(sample.pose.yaw_rad):
             return "not_finite"
         return self.odometry.add(sample.stamp_ns, sample)
+
+    def add_filter_pose(self, sample) -> str:
+        self.filtered.append(sample)
+        return ""
 
     def add_heading(self, sample) -> str:
         self.headings.append(sample)
