@@ -25,7 +25,6 @@ from cvloc_ros.matching.layers.backbone import ConvBackbone, PyramidBackbone
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.curves import CURVE, entries
 from cvloc_ros.training.loop import train
-from cvloc_ros.training.methods.fg2 import every_cell
 from cvloc_ros.training.methods.method import create
 from cvloc_ros.types import Pose2, SearchWindow
 
@@ -199,21 +198,6 @@ def test_gridloc_is_calibrated_by_what_is_held_out(small: Make, tmp_path: Path) 
     stated = json.loads(weights.read_facts(tmp_path / "best" / "model.safetensors")["settings"])
     # An untrained head knows less than its logits say: spread offsets, and a temperature that is not the first guess.
     assert stated["temperature"] != 1.0 and 0.1 < stated["sigma_cells"] < 1.0 and stated["sigma_cells"] != 0.3
-
-
-@pytest.mark.parametrize("front_only", [False, True])
-def test_the_dense_contrast_asks_every_cell_for_its_partner(front_only: bool, small: Make, sample_of: SampleOf) -> None:
-    config = varied(small, "fg2", {"front_only": front_only, "cells": 8}).model_copy(update={"loss": {"dense": 2.0}})
-    made = create(config)
-    trainee = made.trainee(CPU).eval()
-    example = made.inputs.example(sample_of(1), window_near(sample_of(1).pose))
-    assert example is not None
-    with torch.no_grad():
-        parts = trainee(made.inputs.collate([example]))
-    total = parts["points_m"] + parts["contrast"] + 2.0 * parts["dense"]
-    assert float(parts["total"]) == pytest.approx(float(total), rel=1e-5) and float(parts["dense"]) > 0
-    cells = every_cell(torch.zeros(2, 64, 32 if front_only else 64))
-    assert cells.aerial.shape == (2, 64) and cells.ground.shape == (2, 32 if front_only else 64)
 
 
 def test_heights_come_from_depth(small: Make, sample_of: SampleOf) -> None:

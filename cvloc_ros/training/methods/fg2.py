@@ -15,11 +15,10 @@ from cvloc_ros.config import Matching
 from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.matching import weights
 from cvloc_ros.matching.fg2 import checkpoint
-from cvloc_ros.matching.fg2.loss import cell_contrast, fg2_loss
+from cvloc_ros.matching.fg2.loss import fg2_loss
 from cvloc_ros.matching.fg2.matcher import Fg2Matcher
 from cvloc_ros.matching.fg2.model import Model, create, save
 from cvloc_ros.matching.fg2.settings import VARIANTS, Fg2Settings
-from cvloc_ros.matching.layers.sampling import Matches
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.methods import lifted
 from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, settings_of
@@ -28,14 +27,10 @@ from cvloc_ros.types import GroundProjector, Matcher, SearchWindow
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
-    """Weight of the contrast (published: 1, with unknown orientation 100), and the matches drawn.
-
-    `dense` is our weight of the contrast of all cells, drawn or not.
-    """
+    """Weight of the contrast (published: 1, with unknown orientation 100), and the matches drawn."""
 
     contrast: float = 1.0
     matches: int = 1024
-    dense: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +70,11 @@ class Fg2Trainee(Trainee):
         with torch.autocast(aerial.device.type, enabled=False):
             ground = type(ground)(ground.descriptors.float(), ground.valid, ground.logits, ground.share)
             scores, probability = self.network.match(aerial.float(), ground)
-            truth, settings = lifted.truth_of(batch), self.network.settings
             found = fg2_loss(
-                scores, lifted.seen(probability, batch), truth, settings, beta=self.loss.contrast,
-                count=self.loss.matches,
+                scores, lifted.seen(probability, batch), lifted.truth_of(batch), self.network.settings,
+                beta=self.loss.contrast, count=self.loss.matches,
             )  # fmt: skip
-            parts = {"total": found.total, "points_m": found.pose, "contrast": found.contrast}
-            if self.loss.dense:
-                parts["dense"] = cell_contrast(
-                    scores, every_cell(scores), *truth.aerial_to_ground(shifted=settings.published), settings
-                )
-                parts["total"] = parts["total"] + self.loss.dense * parts["dense"].mean()
-        return parts
+        return {"total": found.total, "points_m": found.pose, "contrast": found.contrast}
 
     def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """See `Trainee`."""
@@ -123,13 +111,6 @@ class Fg2Method:
     ) -> Matcher:
         """See `methods.method.Method`."""
         return Fg2Matcher(config, device, ground, (trainee.model, None))
-
-
-def every_cell(scores: Tensor) -> Matches:
-    """Name every aerial and every ground cell of scores (B, Ns, Ng) once; they are not pairs."""
-    batch, rows, cols = scores.shape
-    aerial, ground = (torch.arange(count, device=scores.device).expand(batch, -1) for count in (rows, cols))
-    return Matches(aerial, ground, torch.ones_like(aerial, dtype=scores.dtype))
 
 
 def _trained(module: nn.Module) -> list[nn.Parameter]:
