@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cvloc_ros.matching.layers.views import to_tensor
 from cvloc_ros.types import F64, AerialPatch
 
 STEP_M = 4.0
@@ -92,9 +93,9 @@ class Seen:
 
 def to_device(patch: AerialPatch, device: torch.device) -> AerialSide:
     """Put a patch on the device."""
-    rgb = torch.from_numpy(np.ascontiguousarray(patch.rgb)).to(device).permute(2, 0, 1)[None].float() / 255.0
-    valid = torch.from_numpy(np.ascontiguousarray(patch.valid)).to(device)[None, None].float()
-    return AerialSide(torch.where(valid > 0, rgb, _GREY), valid)
+    size = (len(patch.rgb), patch.rgb.shape[1])
+    valid = torch.from_numpy(np.require(patch.valid, requirements=("C", "W"))).to(device)[None, None].float()
+    return AerialSide(torch.where(valid > 0, to_tensor(patch.rgb, size, device), _GREY), valid)
 
 
 def reach_m(extent_m: float, step_m: float = STEP_M) -> float:

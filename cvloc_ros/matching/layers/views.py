@@ -31,7 +31,7 @@ def check_image(view: GroundView) -> None:
 
 def to_tensor(rgb: np.ndarray, size: tuple[int, int], device: torch.device) -> Tensor:
     """Image (H, W, 3) u8 as (1, 3, h, w) in 0..1, bilinear with antialias as image libraries resize."""
-    image = torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(2, 0, 1)[None].float() / 255.0
+    image = torch.from_numpy(np.require(rgb, requirements=("C", "W"))).to(device).permute(2, 0, 1)[None].float() / 255.0
     if tuple(image.shape[2:]) == size:
         return image
     return functional.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)

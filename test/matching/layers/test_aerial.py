@@ -12,7 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvloc_ros.matching.layers.aerial import Crop, compare_all, crop_near, crops_over, grid_axis
+from cvloc_ros.matching.layers.aerial import Crop, compare_all, crop_near, crops_over, grid_axis, to_device
+from cvloc_ros.matching.layers.views import to_tensor
+from cvloc_ros.types import AerialPatch
 
 EXTENT_M = 64.0
 PLACE = st.floats(-1e6, 1e6)
@@ -73,6 +75,17 @@ def test_each_place_is_taken_once_from_the_square_it_is_nearest_to(turn):
     assert len(rows) == len(there)
     alone = compare_all(crops[:1], grid, compare)
     assert torch.equal(alone.points, grid)
+
+
+def test_pictures_that_must_not_be_written_to_are_taken_without_a_warning(recwarn):
+    rgb, valid = np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), bool)
+    for part in (rgb, valid):
+        part.flags.writeable = False
+    patch = AerialPatch(rgb, valid, 1.0, np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]), "", 1.0, ())
+    side = to_device(patch, torch.device("cpu"))
+    to_tensor(rgb, (4, 4), torch.device("cpu"))
+    assert float(side.valid.min()) == 1.0
+    assert not recwarn.list
 
 
 def test_crop_and_map_are_inverse():
