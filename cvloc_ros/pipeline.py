@@ -76,7 +76,7 @@ class Localizer:
         with attempt.timed("match"):
             output = self._matcher.match(views, code, window)
         with attempt.timed("solve"):
-            estimate = self._solve(output, attempt)
+            estimate = self._solve(output, prior, attempt)
         if estimate is None:
             if isinstance(output, Correspondences):
                 return attempt.refused(Status.LOW_SCORE, f"no pose explains the {len(output.weights)} matches")
@@ -96,14 +96,14 @@ class Localizer:
         self._codes.move_to_end(patch.key)
         return self._codes[patch.key]
 
-    def _solve(self, output: Any, attempt: _Attempt) -> PoseEstimate | None:
+    def _solve(self, output: Any, prior: PosePrior, attempt: _Attempt) -> PoseEstimate | None:
         if isinstance(output, Correspondences):
             attempt.keep("matches", output)
             return from_matches(output, np.random.default_rng(attempt.stamp_ns % 2**32))
         from cvloc_ros.estimation.volume import from_volume  # brings torch
 
         attempt.keep("volume", output)
-        return from_volume(output, self._config.estimation)
+        return from_volume(output, self._config.estimation, prior)
 
 
 def search_window(prior: PosePrior, config: Config) -> SearchWindow:

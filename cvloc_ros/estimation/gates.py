@@ -72,6 +72,11 @@ def check(estimate: PoseEstimate, prior: PosePrior, window: SearchWindow, config
             f"{math.degrees(turn):.1f} deg from the centre of a window of {math.degrees(window.yaw_half_rad):.1f}",
         ),
         (
+            distance > config.gate_sigma,
+            Status.PRIOR_DISTANCE,
+            f"{distance:.1f} sigma from the prior, largest {config.gate_sigma}",
+        ),
+        (
             estimate.ambiguity > config.max_ambiguity,
             Status.AMBIGUOUS,
             f"another place is {estimate.ambiguity:.2f} times as likely, largest {config.max_ambiguity}",
@@ -81,11 +86,6 @@ def check(estimate: PoseEstimate, prior: PosePrior, window: SearchWindow, config
             sigma_deg > config.max_sigma_deg,
             Status.UNCERTAIN,
             f"sigma {sigma_deg:.1f} deg, largest {config.max_sigma_deg}",
-        ),
-        (
-            distance > config.gate_sigma,
-            Status.PRIOR_DISTANCE,
-            f"{distance:.1f} sigma from the prior, largest {config.gate_sigma}",
         ),
     )
     return next(((status, text) for failed, status, text in limits if failed), None)

@@ -12,17 +12,24 @@ import torch
 
 from cvloc_ros.config import Estimation
 from cvloc_ros.geo.angles import wrap
-from cvloc_ros.types import F64, Pose2, PoseEstimate, ScoreVolume
+from cvloc_ros.types import F64, Pose2, PoseEstimate, PosePrior, ScoreVolume
 
 _OTHER_YAW_RAD = math.radians(15.0)  # a peak at the same place but turned further than this is another pose
 
+_TAIL = 4.0
+"""Degrees of freedom of the Student distribution by which a prior is heard: GNSS errors have long tails."""
 
-def from_volume(volume: ScoreVolume, config: Estimation) -> PoseEstimate | None:
+
+def from_volume(volume: ScoreVolume, config: Estimation, prior: PosePrior | None = None) -> PoseEstimate | None:
     """Take the best peak, refined between cells, and its spread.
 
     The posterior is the log-likelihood over the temperature under a uniform prior inside the window. The pose is its
     maximum (the mean of a flattened peak leans towards the longer flank); the covariance is the second moment about
     it within the ambiguity radius; what is outside that radius is compared as another place.
+
+    With a prior, another place counts as ambiguous too where it is the likelier one once the prior is heard. That can
+    only refuse a pose, never move it or make it more certain: along a road whose markings repeat, the best peak may be
+    any of them, and then one far from the prior is no better than one close to it.
 
     Returns:
         The estimate with the bare (uncalibrated, unfloored) covariance, None if nothing could be compared.
@@ -49,9 +56,24 @@ def from_volume(volume: ScoreVolume, config: Estimation) -> PoseEstimate | None:
         pose=Pose2(float(x0 + x_off), float(y0 + y_off), wrap(float(yaw0 + yaw_off))),
         covariance=_spread(p, summit, axes)[::-1, ::-1],
         score=float(volume.scores[layer, row, column]),
-        ambiguity=float(torch.exp(log_p.max() - peak)),
+        ambiguity=_ambiguity(log_p, float(peak), (row, column), volume, prior),
         coverage=float(volume.overlap[layer, row, column]),
     )
+
+
+def _ambiguity(
+    others: torch.Tensor, peak: float, at: tuple[int, int], volume: ScoreVolume, prior: PosePrior | None
+) -> float:
+    """Likelihood of the best other place relative to the peak at (row, column), without or with prior: the larger."""
+    gap = others.amax(dim=0).double().cpu().numpy() - peak
+    worst = float(gap.max())
+    if prior is not None:
+        east, north = np.meshgrid(volume.x_m - prior.pose.x_m, volume.y_m - prior.pose.y_m)
+        information = np.linalg.inv(prior.covariance[:2, :2])
+        sigmas2 = np.einsum("iyx,ij,jyx->yx", np.stack([east, north]), information, np.stack([east, north]))
+        log_prior = -0.5 * (_TAIL + 2.0) * np.log1p(sigmas2 / _TAIL)
+        worst = max(worst, float((gap + log_prior).max() - log_prior[at]))
+    return math.exp(min(worst, 0.0))
 
 
 def probability_near(volume: ScoreVolume, pose: Pose2, config: Estimation) -> float:
