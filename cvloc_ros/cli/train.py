@@ -79,17 +79,19 @@ def _bar(steps: int) -> Any:
     from cvloc_ros.training.loop import Progress
 
     class Bar(Progress):
-        """A tqdm bar; in a log file it writes a line now and then only."""
+        """A tqdm bar from the first step on; in a log file it writes a line now and then only."""
 
-        def __init__(self) -> None:
-            self._bar: Any = tqdm(total=steps, unit="step", mininterval=0.5 if sys.stderr.isatty() else 20.0)
+        _bar: Any = None
 
         def step(self, done: int, loss: float, samples_per_s: float) -> None:
+            if self._bar is None:
+                often_s = 0.5 if sys.stderr.isatty() else 20.0
+                self._bar = tqdm(total=steps, initial=done - 1, unit="step", mininterval=often_s)
             self._bar.set_postfix(loss=f"{loss:.3f}", samples_per_s=f"{samples_per_s:.1f}", refresh=False)
             self._bar.update(done - self._bar.n)
 
         def say(self, text: str) -> None:
-            self._bar.write(text, file=sys.stderr)
+            tqdm.write(text, file=sys.stderr)
 
     return Bar()
 
