@@ -5,8 +5,9 @@
 Each fix is compared with two predictions of it, both carried by odometry: from own poses, and from the fixes before.
 One that contradicts both has left its own track: GNSS is at fault and is set aside. One that contradicts own poses and
 continues the fixes before leaves open who is wrong: the search starts from own poses and covers both places, so that
-the imagery decides. A verdict comes and goes only after `prior.gnss_patience_s` of fixes that all say so. Setting aside
-turns into the wider search after `prior.align_window_s`: wrong own poses cannot shut GNSS out for good.
+the imagery decides. A verdict comes and goes only after `prior.gnss_patience_s` of fixes that all say so, and goes only
+where they are half as far; no fix bounds the search meanwhile. Setting aside turns into the wider search after
+`prior.align_window_s`: wrong own poses cannot shut GNSS out for good.
 """
 
 from __future__ import annotations
@@ -64,7 +65,14 @@ class FixCheck:
 
     def uses(self, stamp_ns: int) -> bool:
         """Tell whether the fix of this stamp may bound the search."""
-        return stamp_ns not in self._left_out
+        return not self.verdict and stamp_ns not in self._left_out
+
+    def accuse(self, fix: Judged, own: Expected) -> None:
+        """Doubt GNSS at once: fixes that are each near enough draw the prior away from own poses and imagery."""
+        if not self.verdict:
+            self.verdict = self._wanted = APART
+            self.since_ns, self._streak = fix.stamp_ns, [fix.stamp_ns]
+            self.offset, self.sigma = fix.position - own.position, distance_sigma(fix, own)
 
     def update(self, fixes: Sequence[Judged], by_own: Predict, by_past: Predict, config: Prior) -> None:
         """Judge the fixes (in order of stamps) that are new. A prediction is None where there is none."""
@@ -94,7 +102,7 @@ class FixCheck:
     def _take(self, fix: Judged, own: Expected, by_past: Predict, config: Prior) -> None:
         sigma = distance_sigma(fix, own)
         wanted = ""
-        if sigma > config.gnss_gate_sigma:
+        if sigma > config.gnss_gate_sigma / (2.0 if self.verdict else 1.0):
             wanted = ASIDE if self._left_its_track(fix, by_past, config) else APART
         if wanted:
             self.offset, self.sigma = fix.position - own.position, sigma

@@ -98,6 +98,21 @@ class History:
         expected = PosePrior(known[0], known[1], point.stamp_ns, yaw_known=True, source="own")
         return innovation_sigma(estimate.pose, estimate.covariance, expected) > config.prior.gnss_gate_sigma
 
+    def accuse_gnss(self, point: TrackPoint, candidate: PoseEstimate, config: Config) -> bool:
+        """Doubt GNSS where a candidate too far from the prior continues own poses; tell whether it is doubted."""
+        newest = self.fixes.newest
+        then = None if newest is None else self.odometry.at(newest[0])
+        if newest is None or then is None or len(self._own) < _OWN_POSES:
+            return False
+        known = self._own_at(then, config)
+        if known is None or self.contradicts_own(point, candidate, config):
+            return False
+        fix, own = newest[1], _antenna(*known, newest[1].lever)
+        if float(np.hypot(*(fix.position - own.position))) > config.search.radius_max_m:
+            return False
+        self.check.accuse(Judged(fix.stamp_ns, fix.position, fix_covariance(fix.covariance, config)), own)
+        return True
+
     def forget_track(self) -> None:
         """Drop every pose that only the odometry of before could carry on."""
         self.forget_own()

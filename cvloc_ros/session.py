@@ -341,12 +341,7 @@ class Session:
         if result.status is Status.TOO_LATE:
             return result  # says nothing about whether the vehicle is where it was thought to be
         if result.estimate is None:
-            self._refusals += result.candidate is not None
-            if self._refusals >= self.config.prior.forget_after:
-                self._history.doubt_own(result.stamp_ns, self.config)
-                self._confirmed, self._refusals = False, 0
-            if result.candidate is not None:
-                self._agreement.clear()
+            self._learn_of_refusal(result, point)
             return result
         if point is None and result.prior is not None and not result.prior.yaw_known:
             reason = "yaw from a single search in all directions; odometry or a heading must confirm it"
@@ -362,6 +357,19 @@ class Session:
             self._history.remember(point, result.estimate)
         self._confirmed, self._refusals, self._found_ns = True, 0, result.stamp_ns
         return result
+
+    def _learn_of_refusal(self, result: LocalizationResult, point: TrackPoint | None) -> None:
+        """Doubt own poses after many refusals; but where the candidate continues them, doubt GNSS."""
+        if result.candidate is None:
+            return
+        if result.status is Status.PRIOR_DISTANCE and point is not None:
+            if self._history.accuse_gnss(point, result.candidate, self.config):
+                return
+        self._agreement.clear()
+        self._refusals += 1
+        if self._refusals >= self.config.prior.forget_after:
+            self._history.doubt_own(result.stamp_ns, self.config)
+            self._confirmed, self._refusals = False, 0
 
     def _unproven(self, result: LocalizationResult) -> str:
         """Why one candidate alone is not believed now, "" where it is."""

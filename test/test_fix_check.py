@@ -44,13 +44,32 @@ def test_a_jump_is_set_aside_from_its_first_fix_on_and_only_after_the_patience()
     assert check.verdict == ""
     follow(check, *good, *bad)
     assert check.verdict == ASIDE
-    assert [check.uses(t * S) for t in range(8)] == [True] * 5 + [False] * 3
+    assert not any(check.uses(t * S) for t in range(8))
     assert "30.0 m" in check.text(9 * S)
     assert "for 4 s" in check.text(9 * S)
 
 
 def test_one_outlier_is_no_verdict() -> None:
     assert follow(FixCheck(), *(fix(t, 30.0 if t == 5 else 0.0) for t in range(12))).verdict == ""
+
+
+def test_gnss_comes_back_only_where_it_is_half_as_far() -> None:
+    bad, border = [fix(t, 30.0) for t in range(5)], [fix(t, 5.0) for t in range(5, 10)]
+    assert follow(FixCheck(), *border).verdict == ""
+    check = follow(FixCheck(), *bad, *border)
+    assert check.verdict == ASIDE
+    follow(check, *bad, *border, *(fix(t, 4.0) for t in range(10, 13)))
+    assert check.verdict == ""
+
+
+def test_gnss_that_is_accused_stays_out_until_it_is_near() -> None:
+    check = FixCheck()
+    check.accuse(fix(0, 7.0), ORIGIN)
+    assert check.verdict == APART
+    assert "7.0 m" in check.text(S)
+    fixes = [fix(t, 7.0) for t in range(1, 6)]
+    assert follow(check, *fixes).verdict == APART
+    assert follow(check, *fixes, *(fix(t, 1.0) for t in range(6, 9))).verdict == ""
 
 
 def test_gnss_comes_back_after_the_patience_with_its_good_fixes() -> None:

@@ -136,3 +136,14 @@ def test_wrong_own_poses_do_not_shut_gnss_out(settled) -> None:
     assert found
     assert found[-4:] == [14.0, 14.5, 15.0, 15.5]
     assert settled.session.troubles()["gnss"] == ""
+
+
+def test_gnss_whose_fixes_are_each_near_enough_but_draw_the_prior_away_is_accused(rig) -> None:
+    vehicle = rig(prior={"fix_correlation_s": 1.0, "align_window_s": 25.0})  # believes many biased fixes too much
+    vehicle.know_heading()
+    vehicle.bias = np.array([0.0, 0.0])
+    assert right_ones(vehicle, np.arange(1.0, 6.0))
+    vehicle.bias = np.array([6.0, 4.5])
+    found = right_ones(vehicle, np.arange(6.0, 36.0))
+    assert len(found) >= 27
+    assert not vehicle.session._refusals
