@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,16 @@ def test_every_configuration_that_is_read_is_declared(name: str) -> None:
         and isinstance(node.args[0], ast.Constant)
     }  # fmt: skip
     assert read <= set(declared(name)) | set(declared("cvloc.launch.py"))
+
+
+def test_packages_that_are_started_are_dependencies_or_said_to_be_extra() -> None:
+    manifest = (LAUNCH.parent / "package.xml").read_text(encoding="utf-8")
+    for name in FILES:
+        text = (LAUNCH / name).read_text(encoding="utf-8")
+        for package in set(re.findall(r'package="(\w+)"|"package": "(\w+)"', text)):
+            started = "".join(package)
+            known = started == "cvloc_ros" or f"<exec_depend>{started}</exec_depend>" in manifest
+            assert known or f"{started} (a package of its own)" in text, started
 
 
 def test_arguments_set_parameters_that_exist() -> None:
