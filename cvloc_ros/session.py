@@ -362,9 +362,9 @@ class Session:
         """Doubt own poses after many refusals; but where the candidate continues them, doubt GNSS."""
         if result.candidate is None:
             return
-        if result.status is Status.PRIOR_DISTANCE and point is not None:
-            if self._history.accuse_gnss(point, result.candidate, self.config):
-                return
+        too_far = result.status is Status.PRIOR_DISTANCE
+        if too_far and point and self._history.accuse_gnss(point, result.candidate, self.config):
+            return
         self._agreement.clear()
         self._refusals += 1
         if self._refusals >= self.config.prior.forget_after:

@@ -94,5 +94,5 @@ def test_nan_is_refused_and_clear_forgets() -> None:
 
 
 def test_source_filter_without_a_topic_is_refused() -> None:
-    with pytest.raises(ConfigError, match="inputs.filter_topic"):
+    with pytest.raises(ConfigError, match=r"inputs\.filter_topic"):
         merge(Config(), {"prior": {"source": "filter"}})
