@@ -34,7 +34,7 @@ PIP_NAME = {
 }  # fmt: skip
 COMES_WITH = {"urllib3": "requests", "annotated_types": "pydantic", "PIL": "matplotlib"}
 """Import name -> declared requirement that always brings it."""
-STANDARD_EXTRAS = {"gpu", "geo", "bags", "viz", "sim", "fleet", "all", "dev"}
+STANDARD_EXTRAS = {"gpu", "geo", "bags", "viz", "sim", "fleet", "train", "all", "dev"}
 
 
 def declared() -> dict[str, set[str]]:
