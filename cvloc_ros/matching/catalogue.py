@@ -68,6 +68,19 @@ SOURCES = (
         _AUTHORS.format(code="AGPL-3.0"), "cvloc weights convert loc2 FILE OUT; backbone DINOv2 vitl14",
     ),
     Source(
+        "ViewBridge (none published)", "matcher.viewbridge.weights", "best/model.safetensors of a training", "train it",
+        "your own", "cvloc train config/train/published_viewbridge_vigor.yaml (or small_viewbridge_sim.yaml)",
+    ),
+    Source(
+        "GridLoc (none published)", "matcher.gridloc.weights", "best/model.safetensors of a training", "train it",
+        "your own", "cvloc train config/train/published_gridloc_vigor.yaml (or _oxford, small_gridloc_sim.yaml)",
+    ),
+    Source(
+        "VGG-16, ImageNet", "backbone_weights of a training of GridLoc", "vgg16-397923af.pth",
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        "BSD-3-Clause (torchvision); ImageNet, of which they were made, is for research", "use as it is",
+    ),
+    Source(
         "Depth Anything V2 metric, small (outdoor)", "matcher.depth.weights", "folder: config.json, model.safetensors",
         f"{_HUB}/depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf",
         "Apache-2.0 (Base and Large: CC-BY-NC-4.0, no commercial use)", "use as it is, source depth_anything",
@@ -128,6 +141,7 @@ def _recognise(tensors: Mapping[str, Tensor], file: Path) -> str:
         (lambda key: key.startswith(("grd_attention", "rounds.")), _fg2),
         (lambda key: "_projector.resblocks." in key or key.startswith("ground.blocks."), _loc2),
         (lambda key: key.endswith(("cls_token", "patch_embed.proj.weight")), _dinov2),
+        (lambda key: key == "features.28.weight", _vgg16),
     )
     for sign, check in signs:
         if any(sign(key) for key in tensors):
@@ -201,6 +215,16 @@ def _dinov2(tensors: Mapping[str, Tensor], file: Path) -> str:
     given.setdefault("mask_token", torch.zeros(1, channels))
     weights.check(given, expected, f"DINOv2 {name}", file)
     return f"DINOv2 {name}: backbone {name}"
+
+
+def _vgg16(tensors: Mapping[str, Tensor], file: Path) -> str:
+    from cvloc_ros.matching.gridloc.vgg import Vgg16
+
+    with torch.device("meta"):
+        expected = {key: tuple(value.shape) for key, value in Vgg16().state_dict().items()}
+    given = {key: value for key, value in tensors.items() if not key.startswith("classifier.")}
+    weights.check(given, expected, "VGG-16", file)
+    return "VGG-16: backbone_weights of a training of GridLoc"
 
 
 def _dinov3(folder: Path) -> str:

@@ -14,9 +14,14 @@ import torch
 from cvloc_ros.cli.main import main
 from cvloc_ros.matching.fg2 import checkpoint as fg2
 from cvloc_ros.matching.fg2.network import Fg2Network
-from cvloc_ros.matching.fg2.settings import VARIANTS
+from cvloc_ros.matching.fg2.settings import VARIANTS, Fg2Settings
+from cvloc_ros.matching.gridloc import model as gridloc
+from cvloc_ros.matching.gridloc.settings import GridLocSettings
+from cvloc_ros.matching.gridloc.vgg import Vgg16
 from cvloc_ros.matching.layers import dinov2
 from cvloc_ros.matching.loc2 import checkpoint as loc2
+from cvloc_ros.matching.viewbridge import model as viewbridge
+from cvloc_ros.matching.viewbridge.settings import ViewBridgeSettings
 
 torch.set_num_threads(1)
 
@@ -46,6 +51,7 @@ def test_list_tells_what_from_where_and_the_licence(capsys: pytest.CaptureFixtur
     code, out, _ = call(capsys, "list")
     assert code == 0
     for text in ("matcher.fg2.weights", "matcher.loc2.weights", "matcher.depth.weights", "dinov2_vitl14_pretrain.pth",
+                 "matcher.viewbridge.weights", "matcher.gridloc.weights", "vgg16-397923af.pth",
                  "1WUViQcX9m0PE9FePbWklisBS88sHOyMK", "Apache-2.0", "CC-BY-NC-4.0", "AGPL-3.0", "never downloads"):
         assert text in out
 
@@ -101,6 +107,34 @@ def test_backbones_are_recognised_by_their_size(capsys: pytest.CaptureFixture[st
     torch.save(state, tmp_path / "dino.pth")
     code, _, err = call(capsys, "verify", tmp_path / "dino.pth")
     assert (code, "blocks.3.attn.qkv.bias" in err) == (2, True)
+
+
+def test_models_of_a_training_are_recognised(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    plane = Fg2Settings(cells=8, heights=2, backbone="conv", channels=32, widths=(32, 16), rounds=1, projector_layers=1)
+    bridge = viewbridge.create(ViewBridgeSettings(plane), "", torch.device("cpu"))
+    grid = gridloc.create(GridLocSettings(backbone="conv", channels=32, width=32), torch.device("cpu"))
+    viewbridge.save(bridge, tmp_path / "viewbridge.safetensors")
+    gridloc.save(grid, tmp_path / "gridloc.safetensors")
+    for name, text in {"viewbridge": "ViewBridge, backbone conv", "gridloc": "GridLoc, backbone conv"}.items():
+        code, said, _ = call(capsys, "verify", tmp_path / f"{name}.safetensors")
+        assert (code, text in said, "all finite" in said) == (0, True, True), name
+    with torch.no_grad():
+        grid.network.head[0].weight[0, 0] = torch.nan
+    gridloc.save(grid, tmp_path / "broken.safetensors")
+    code, _, err = call(capsys, "verify", tmp_path / "broken.safetensors")
+    assert (code, "head.0.weight" in err) == (2, True)
+
+
+def test_vgg_is_recognised_with_or_without_its_classifier(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    state = {key: torch.zeros(value.shape, dtype=torch.float16) for key, value in Vgg16().state_dict().items()}
+    for more in ({}, {"classifier.6.bias": torch.zeros(1000)}):
+        torch.save({**state, **more}, tmp_path / "vgg.pth")
+        code, said, _ = call(capsys, "verify", tmp_path / "vgg.pth")
+        assert (code, "VGG-16" in said) == (0, True)
+    state.pop("features.0.bias")
+    torch.save(state, tmp_path / "vgg.pth")
+    code, _, err = call(capsys, "verify", tmp_path / "vgg.pth")
+    assert (code, "features.0.bias" in err) == (2, True)
 
 
 def test_faults_are_one_message_and_exit_code_2(capsys: pytest.CaptureFixture[str], published: Path) -> None:
