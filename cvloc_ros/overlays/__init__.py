@@ -4,6 +4,8 @@
 
 from cvloc_ros.overlays.matches import matches
 from cvloc_ros.overlays.pictures import aerial, evidence_points, on_host, overlay, score, through_camera
-from cvloc_ros.overlays.surface import surface
+from cvloc_ros.overlays.surface import heights, surface
 
-__all__ = ["aerial", "evidence_points", "matches", "on_host", "overlay", "score", "surface", "through_camera"]
+__all__ = [
+    "aerial", "evidence_points", "heights", "matches", "on_host", "overlay", "score", "surface", "through_camera",
+]  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 
 from cvloc_ros.overlays.canvas import BLACK, BLUE, GREEN, RED, YELLOW, Canvas, masked, u8, write
 from cvloc_ros.overlays.matches import matches
+from cvloc_ros.overlays.surface import heights
 from cvloc_ros.types import F64, U8, AerialPatch, GroundView, LocalizationResult, Pose2, PoseEstimate
 
 SIZE_PX = 640
@@ -31,7 +32,8 @@ def overlay(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
     """Show the map with the pose, beside it the ground as the cameras see it, laid onto the map at that pose.
 
     Below follow the current camera images, each beside the map as it looks through that camera. Where both halves of
-    a pair show the same street, the pose is right. Matches follow, if the method matches points. Returns RGB
+    a pair show the same street, the pose is right. Matches follow, if the method matches points, and the surface that
+    it has found, if it selects heights. Returns RGB
     (height, 2 size_px, 3).
     """
     shown = result.estimate or result.candidate
@@ -49,6 +51,8 @@ def overlay(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
         rows.append(row)
     if result.matches is not None:
         rows.append(matches(result, size_px))
+        if result.matches.height_m is not None and len(result.matches.weights):
+            rows.append(heights(result, size_px))
     return np.vstack(rows)
 
 
