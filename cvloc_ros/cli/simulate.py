@@ -83,7 +83,11 @@ def simulate(  # noqa: PLR0917
         plain = (world, rig, condition) == ("town", "demo", "fair")
         fair = plain and not (terrain or sway or map_error or correspondences or heights)
         gl = renderer == "gl" or (renderer == "auto" and (not fair or sheet is not None))
+        if renderer == "flat" and condition != "fair":
+            msg = f"--condition {condition}: the flat renderer shows a fair day only; choose --renderer gl"
+            raise CvlocError(msg)
         base = Scene(seed=seed, duration_s=60.0 * minutes, storage=storage, bag_version=version)
+        base = replace(base, datum=place) if place is not None else base
         chosen = _world(base, world, rig, condition, (place, heights)) if gl or not fair else base
         chosen = replace(
             chosen, renderer="gl" if gl else "flat", terrain_m=terrain, sway_deg=sway, map_error_m=map_error,
@@ -123,7 +127,7 @@ def _world(
     elif world in NAMES:
         style = STYLES[world]
         settings |= {"style": world, "size_m": style.size_m, "resolution_m": style.resolution_m}
-        settings |= {"speed_mps": style.speed_mps, "datum": place or base.datum}
+        settings |= {"speed_mps": style.speed_mps}
     else:
         msg = f"--world {world}: choose one of {', '.join(NAMES)}, or imagery:FILE"
         raise CvlocError(msg)

@@ -38,6 +38,8 @@ def test_a_scene_file_reproduces_its_drive(scene_file: Path, tmp_path: Path) -> 
         (["--motion", "gone.npz"], "motion = gone.npz"),
         (["--motion", "gone.npz", "--motion-mode", "path"], "motion = gone.npz"),
         (["--renderer", "flat", "--sway", "2"], "sway_deg = 2.0"),
+        (["--renderer", "flat", "--condition", "night"], "--condition night"),
+        (["--place", "95", "7"], "datum = (95.0, 7.0)"),
         (["--renderer", "flat", "--correspondences", "10"], "correspondences = 10"),
         (["--map-error", "10", "--map-error-length", "40"], "map_error_length_m = 40.0"),
     ],
@@ -48,3 +50,12 @@ def test_bad_settings_end_with_the_value_and_the_limit(
     assert main(["simulate", "--out", str(tmp_path / "out"), *arguments]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_plain_town_lay_in_the_sea_whatever_place_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Scene] = []
+    monkeypatch.setattr("cvloc_ros.simulation.writer.write_drive", lambda scene, *_: made.append(scene))
+    for world in ("town", "village"):
+        arguments = ["--out", str(tmp_path / world), "--world", world, "--place", "-33.8", "151.2"]
+        assert main(["simulate", *arguments]) == 0
+    assert [scene.datum for scene in made] == [(-33.8, 151.2)] * 2
