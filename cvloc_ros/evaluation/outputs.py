@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,30 +47,48 @@ def prepare(folder: Path) -> None:
         raise CvlocError(msg) from err
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell what could not be written, and the remedy.
+
+    Raises:
+        CvlocError: the disk is full, or the folder has gone.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as err:
+        why = err.strerror if isinstance(err, OSError) else err
+        msg = f"{path}: cannot be written: {why}; free some space or choose another --out"
+        raise CvlocError(msg) from err
+
+
 def write_poses(folder: Path, attempts: Sequence[Attempt], truth: Trajectory | None) -> None:
     """Write poses.tum (published poses) and truth.tum."""
-    write_tum(folder / "poses.tum", [(a.stamp_ns, a.estimate.pose) for a in attempts if a.estimate])
-    if truth is not None:
-        poses = [(int(stamp), truth.at(int(stamp))) for stamp in truth.stamps_ns]
-        write_tum(folder / "truth.tum", [(stamp, pose) for stamp, pose in poses if pose])
+    with writing(folder / "poses.tum"):
+        write_tum(folder / "poses.tum", [(a.stamp_ns, a.estimate.pose) for a in attempts if a.estimate])
+        if truth is not None:
+            poses = [(int(stamp), truth.at(int(stamp))) for stamp in truth.stamps_ns]
+            write_tum(folder / "truth.tum", [(stamp, pose) for stamp, pose in poses if pose])
 
 
 def write_config(folder: Path, config: Config) -> None:
     """Write all settings in the form that the node and `--config` read."""
     tree = {"/**": {"ros__parameters": config.model_dump()}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    with writing(folder / "config.yaml"):
+        (folder / "config.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Write metrics.json."""
     text = json.dumps(metrics, indent=2, allow_nan=False)
-    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    with writing(folder / "metrics.json"):
+        (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
 
 
 def write_bag(folder: Path, attempts: Sequence[Attempt], config: Config) -> None:
     """Write pose, TF and status at the log time of each attempt; readable by Humble and later."""
     maker = MessageMaker(config, resources.find(STATUS_FILE).read_text(encoding="utf-8"))
-    with Writer(folder / "bag", version=8, storage_plugin=StoragePlugin.SQLITE3) as writer:
+    with writing(folder / "bag"), Writer(folder / "bag", version=8, storage_plugin=StoragePlugin.SQLITE3) as writer:
         named = {"/cvloc/pose": POSE, "/tf": TF, "/cvloc/status": STATUS}
         connections = {
             topic: writer.add_connection(topic, kind, typestore=maker.store, offered_qos_profiles=[RELIABLE])

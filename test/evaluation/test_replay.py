@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cvloc_ros.config import Config, load, merge, parse
-from cvloc_ros.errors import BagError
+from cvloc_ros.errors import BagError, CvlocError
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.feed import Feed, InitialYaw
 from cvloc_ros.evaluation.mosaic import PatchMosaic
@@ -140,6 +140,16 @@ def test_outputs_hold_what_was_published(make_bag: MakeBag, session: type, tmp_p
     assert transforms[0].header.frame_id == "map" and transforms[0].child_frame_id == "odom"
     assert transforms[0].transform.translation.y == pytest.approx(0.1)
     assert load(tmp_path / "out" / "config.yaml") == replayed.config
+
+
+@pytest.mark.parametrize("name", ["poses.tum", "config.yaml", "metrics.json"])
+def test_a_full_disk_ended_a_replay_with_a_traceback(
+    name: str, make_bag: MakeBag, session: type, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).symlink_to("/dev/full")
+    with pytest.raises(CvlocError, match=rf"{name}: cannot be written: No space left on device; free"):
+        run(CONFIG, Options(make_bag(), tmp_path / "out", report=False), session)
 
 
 def test_truth_without_datum_is_refused_with_the_remedy(make_bag: MakeBag, session: type, tmp_path: Path) -> None:

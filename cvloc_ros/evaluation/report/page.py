@@ -18,6 +18,7 @@ import yaml
 
 from cvloc_ros.config import Camera, Config
 from cvloc_ros.errors import ConfigError
+from cvloc_ros.evaluation.outputs import writing
 from cvloc_ros.evaluation.replayed import Replayed
 from cvloc_ros.evaluation.report import fusion
 from cvloc_ros.evaluation.report.series import collect
@@ -31,6 +32,7 @@ def write_report(path: Path, replayed: Replayed) -> None:
 
     Raises:
         ConfigError: plotly, which draws the charts, is not installed.
+        CvlocError: the file cannot be written.
     """
     try:
         from plotly.offline import get_plotlyjs
@@ -59,7 +61,8 @@ def write_report(path: Path, replayed: Replayed) -> None:
         plotly=get_plotlyjs(),
         data=json.dumps(collect(replayed), allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
     )
-    path.write_text(page, encoding="utf-8")
+    with writing(path):
+        path.write_text(page, encoding="utf-8")
 
 
 def verdict(metrics: Mapping[str, Any]) -> str:

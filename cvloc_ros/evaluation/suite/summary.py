@@ -81,20 +81,21 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
 
     Raises:
         ConfigError: plotly, which draws the charts, is not installed; the other two files are written.
-        CvlocError: the folder cannot be written.
+        CvlocError: the folder cannot be written; what an earlier evaluation left there is still whole.
     """
+    from cvloc_ros.evaluation.suite.cache import write_whole
     from cvloc_ros.evaluation.suite.page import page
     from cvloc_ros.evaluation.suite.tables import markdown
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(summary, indent=1, allow_nan=False)
-        (folder / "results.json").write_text(text + "\n", encoding="utf-8")
-        (folder / "results.md").write_text(markdown(summary), encoding="utf-8")
-        (folder / "report.html").write_text(page(summary), encoding="utf-8")
     except OSError as err:
-        msg = f"{err.filename or folder}: no result can be written: {err.strerror}; free space or choose another folder"
+        msg = f"{folder}: cannot be written: {err.strerror}; choose another folder"
         raise CvlocError(msg) from err
+    texts = {"results.json": json.dumps(summary, indent=1, allow_nan=False) + "\n", "results.md": markdown(summary)}
+    for name, text in texts.items():
+        write_whole(folder / name, text.encode())
+    write_whole(folder / "report.html", page(summary).encode())
 
 
 def _group(key: tuple[str, str], records: Sequence[RunRecord], failed: int, draw: Draw) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,19 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CvlocError, match="file"):
         write_summary(tmp_path / "file", summarize([]))
+
+
+def test_a_full_disk_cut_off_the_results_of_the_evaluation_before(tmp_path: Path) -> None:
+    write_summary(tmp_path, summarize([], suite="before"))
+    kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        with pytest.raises(CvlocError, match=r"results\.json: cannot be written"):
+            write_summary(tmp_path, summarize([], suite="after"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == kept
 
 
 def test_definitions_cover_every_measure(by_hand: Maker) -> None:
