@@ -37,7 +37,7 @@ COMMANDS = {
     "simulate": Command("cvloc_ros.cli.simulate", "simulate", "Write a simulated drive: bag, map and truth."),
     "tiles": Command("cvloc_ros.cli.tiles", "COMMANDS", "Fetch imagery for a region; report, verify, purge the cache."),
     "weights": Command("cvloc_ros.cli.weights", "COMMANDS", "List, verify, convert the weights of learned matchers."),
-    "data": Command("cvloc_ros.cli.data", "COMMANDS", "Store simulated samples; check downloaded data sets."),
+    "data": Command("cvloc_ros.cli.data", "COMMANDS", "Store samples; check data sets; measure matchers on samples."),
     "train": Command("cvloc_ros.cli.train", "train", "Train a learned matcher, or go on with a training."),
     "mask": Command("cvloc_ros.cli.mask", "mask", "Find the vehicle itself in the pictures of a drive; write masks."),
     "bag": Command("cvloc_ros.cli.bag", "COMMANDS", "Recover a bag that a crash cut off."),

@@ -10,22 +10,18 @@ published; here it is one that was delivered and whose pixel has a known true pl
 from __future__ import annotations
 
 import math
-import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 
-from cvloc_ros.errors import BagError
-from cvloc_ros.types import F64, U8, Correspondences, GroundView, Pose2
+from cvloc_ros.types import F64, Correspondences, GroundView, Pose2
 
 TOP = 30
 LIMITS_PX = (5.0, 10.0, 15.0)
 METRES_PER_PX = 0.12
 _ALONG_AXIS = ("plumb_bob", "rational_polynomial")
-_ARRAYS = ("ground_uv", "aerial_uv")
+_KNOWN_PX = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +35,6 @@ class MatchScore:
     valid: float
     median_px: float
     pairs: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TruePair:
-    """One pair of the benchmark: RGB images and pixels (N, 2), (column, row), that show the same point."""
-
-    name: str
-    ground: U8
-    aerial: U8
-    ground_uv: F64
-    aerial_uv: F64
 
 
 def true_places(matches: Correspondences, views: Sequence[GroundView], truth: Pose2) -> F64:
@@ -71,6 +56,19 @@ def true_places(matches: Correspondences, views: Sequence[GroundView], truth: Po
             rays = rays / rays[:, 2:]
         points = (rays * np.where(depth > 0, depth, np.nan)[:, None]) @ view.T_base_camera[:3, :3].T
         places[mine] = (truth @ view.T_ref_base).apply(points[:, :2] + view.T_base_camera[:2, 3])
+    return places
+
+
+def known_places(matches: Correspondences, known: Correspondences, within_px: float = _KNOWN_PX) -> F64:
+    """Find where the matched pixels truly lie (N, 2), map metres, by the nearest pixel of the view that is `known`.
+
+    NaN where none is within `within_px` of the ground image.
+    """
+    places = np.full((len(matches.uv), 2), np.nan)
+    for index, (uv, view) in enumerate(zip(matches.uv, matches.view, strict=True)):
+        away = np.where(known.view == view, np.linalg.norm(known.uv - uv, axis=1), np.inf)
+        if len(away) and away.min() <= within_px:
+            places[index] = known.aerial[away.argmin()]
     return places
 
 
@@ -98,62 +96,3 @@ def summarise(errors_px: Iterable[F64]) -> MatchScore:
     within = tuple(float(np.mean(np.where(valid, errors, np.inf) <= limit)) for limit in LIMITS_PX)
     median = float(np.median(errors[valid])) if valid.any() else math.nan
     return MatchScore(within, float(valid.mean()), median, len(given))
-
-
-class CvfmReader:
-    """Pairs of the CVFM benchmark. Its format is not public: this class is the only place that knows it.
-
-    Until then it reads a folder with, for each pair, `NAME.npz` (arrays `ground_uv` and `aerial_uv`, both (N, 2),
-    column and row in pixels) beside `NAME.ground.png` and `NAME.aerial.png` (or .jpg).
-    """
-
-    def __init__(self, folder: Path | str) -> None:
-        """Find the pairs.
-
-        Raises:
-            BagError: there are none.
-        """
-        self._files = sorted(Path(folder).expanduser().glob("*.npz"))
-        if not self._files:
-            msg = f"{folder} holds no NAME.npz with correspondences; see CvfmReader for the layout that is expected"
-            raise BagError(msg)
-
-    def __len__(self) -> int:
-        """Count the pairs."""
-        return len(self._files)
-
-    def __iter__(self) -> Iterator[TruePair]:
-        """Read pair by pair.
-
-        Raises:
-            BagError: a file is missing, damaged or of another shape; it is named.
-        """
-        for file in self._files:
-            uv = [_points(file, name) for name in _ARRAYS]
-            if uv[0].shape != uv[1].shape:
-                msg = f"{file}: {uv[0].shape[0]} ground and {uv[1].shape[0]} aerial pixels; each needs its partner"
-                raise BagError(msg)
-            yield TruePair(file.stem, _image(file, "ground"), _image(file, "aerial"), *uv)
-
-
-def _points(file: Path, name: str) -> F64:
-    try:
-        with np.load(file, allow_pickle=False) as opened:
-            points = np.asarray(opened[name], dtype=np.float64)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as err:
-        msg = f"{file} has no readable array {name!r}: {err}"
-        raise BagError(msg) from err
-    if points.ndim != 2 or points.shape[1] != 2:
-        msg = f"{file}: {name} has the shape {points.shape}, (N, 2) is required"
-        raise BagError(msg)
-    return points
-
-
-def _image(file: Path, kind: str) -> U8:
-    for suffix in (".png", ".jpg"):
-        path = file.with_name(f"{file.stem}.{kind}{suffix}")
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-        if picture is not None:
-            return np.asarray(picture[..., ::-1], dtype=np.uint8)
-    msg = f"{file.with_name(file.stem)}.{kind}.png (or .jpg) is missing or no image"
-    raise BagError(msg)

@@ -14,6 +14,8 @@ from cvloc_ros.config import Config
 from cvloc_ros.datasets.catalogue import open_samples
 from cvloc_ros.datasets.sample import Sample, SampleError
 from cvloc_ros.errors import ImageError
+from cvloc_ros.imaging.ground import BirdsEye
+from cvloc_ros.matching import registry
 from cvloc_ros.pipeline import search_window
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.judge import BEST_BY, judge, metrics, picture
@@ -93,6 +95,21 @@ class HeldOut:
             return taken
         finally:
             samples.close()
+
+
+def measure(config: Training, localizer: Config) -> dict[str, float]:
+    """Localize the held-out samples of a training with the matcher that a configuration names; see `judge.DEFINITIONS`.
+
+    Raises:
+        CvlocError: weights or samples cannot be used.
+    """
+    matcher = registry.create(localizer.matcher, BirdsEye())
+    held_out = HeldOut(config, localizer)
+    try:
+        return held_out.run(matcher, lambda _name, _rgb: None)
+    finally:
+        held_out.close()
+        matcher.close()
 
 
 class _Kept:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from cvloc_ros.errors import BagError
-from cvloc_ros.evaluation.correspondence import CvfmReader, summarise, top_errors_px, true_places
+from cvloc_ros.evaluation.correspondence import known_places, summarise, top_errors_px, true_places
 from cvloc_ros.imaging.models import Equirectangular, Pinhole
 from cvloc_ros.types import Correspondences, GroundView, Pose2
 
@@ -92,28 +89,12 @@ def test_what_is_missing_or_unknown_is_a_miss() -> None:
     assert summarise([top_errors_px(empty, true_places(empty, views, TRUTH))]).valid == 0.0
 
 
-def test_pairs_are_read_and_faults_named(tmp_path: Path) -> None:
-    with pytest.raises(BagError, match="CvfmReader"):
-        CvfmReader(tmp_path)
-    uv = np.array([[1.0, 2.0], [3.0, 4.0]])
-    np.savez(tmp_path / "a.npz", ground_uv=uv, aerial_uv=uv + 5)
-    with pytest.raises(BagError, match=r"a\.ground\.png"):
-        next(iter(CvfmReader(tmp_path)))
-    red = np.zeros((4, 6, 3), np.uint8)
-    red[..., 2] = 255
-    cv2.imwrite(str(tmp_path / "a.ground.png"), red)
-    cv2.imwrite(str(tmp_path / "a.aerial.png"), red)
-    reader = CvfmReader(tmp_path)
-    assert len(reader) == 1
-    (pair,) = reader
-    assert pair.name == "a"
-    assert pair.ground[0, 0].tolist() == [255, 0, 0]
-    np.testing.assert_array_equal(pair.aerial_uv, uv + 5)
-    for arrays in ({"ground_uv": uv}, {"ground_uv": uv, "aerial_uv": uv[:1]}, {"ground_uv": uv[0], "aerial_uv": uv}):
-        np.savez(tmp_path / "a.npz", **arrays)
-        with pytest.raises(BagError, match=r"a\.npz"):
-            next(iter(CvfmReader(tmp_path)))
-    np.savez(tmp_path / "a.npz", ground_uv=uv, aerial_uv=uv)
-    (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
-    with pytest.raises(BagError, match=r"a\.npz"):
-        next(iter(CvfmReader(tmp_path)))
+def test_known_pixels_stand_for_those_beside_them() -> None:
+    known, _ = scene()
+    beside = replace(known, uv=known.uv + np.array([1.0, -1.0]), aerial=known.aerial + np.array([0.0, 0.96]))
+    places = known_places(beside, known)
+    np.testing.assert_array_equal(places, known.aerial)
+    assert summarise([top_errors_px(beside, places)]).within == (0.0, 1.0, 1.0)
+    far = replace(known, uv=known.uv + 1000.0)
+    assert np.isnan(known_places(far, known)).all()
+    assert np.isnan(known_places(replace(known, view=known.view + 2), known)).all()

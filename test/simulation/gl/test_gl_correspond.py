@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from cvloc_ros.cli.main import main
 from cvloc_ros.errors import ConfigError
-from cvloc_ros.evaluation.correspondence import CvfmReader, true_places
+from cvloc_ros.evaluation.correspondence import true_places
 from cvloc_ros.geo import se3
 from cvloc_ros.imaging.models import Pinhole
 from cvloc_ros.simulation import rigs
@@ -151,19 +152,20 @@ def test_wide_cameras_have_them_too(name: str, gl_scene: Scene) -> None:
         assert np.abs(uv - pixels.ground_uv).max() < 0.05
 
 
-def test_files_are_what_the_reader_of_the_benchmark_expects(gl_scene: Scene, tmp_path: Path) -> None:
+def test_files_hold_what_is_documented(gl_scene: Scene, tmp_path: Path) -> None:
     scene = replace(gl_scene, duration_s=1.0, image_rate_hz=2.0, cameras=gl_scene.cameras[:1])
     (tmp_path / "s.yaml").write_text(scene.to_yaml())
     out = tmp_path / "drive"
     assert main(["simulate", "--scene", str(tmp_path / "s.yaml"), "--out", str(out), "--correspondences", "60"]) == 0
-    pairs = list(CvfmReader(out / "correspondences"))
-    assert [pair.name for pair in pairs] == ["front_000000", "front_000001"]
-    for pair in pairs:
-        assert pair.ground.shape == (100, 160, 3) and pair.aerial.shape == (512, 512, 3)
-        assert 20 < len(pair.ground_uv) <= 60
-        with np.load(out / "correspondences" / f"{pair.name}.npz") as data:
+    folder = out / "correspondences"
+    assert sorted(file.name for file in folder.glob("*.npz")) == ["front_000000.npz", "front_000001.npz"]
+    for file in folder.glob("*.npz"):
+        ground, aerial = (cv2.imread(str(file.with_suffix(f".{kind}.jpg"))) for kind in ("ground", "aerial"))
+        assert ground.shape == (100, 160, 3) and aerial.shape == (512, 512, 3)
+        with np.load(file) as data:
+            assert 20 < len(data["ground_uv"]) <= 60
             assert len(data["hidden_why"]) == len(data["hidden_ground_uv"])
-            assert len(data["depth_m"]) == len(pair.ground_uv)
+            assert len(data["depth_m"]) == len(data["aerial_uv"]) == len(data["ground_uv"])
             assert float(data["metres_per_px"]) == pytest.approx(0.12)
 
 
