@@ -26,8 +26,9 @@ GROSS_M = 3.0
 MOST_GROSS = 0.05
 """Largest share of published poses more than `GROSS_M` off: no covariance pays for those, gates are there for them."""
 
-SAFE_FALSE = 0.005
-"""Share of attempts that may be false accepts at a new temperature, where there were not more before."""
+SAFE_FALSE = 0.001
+"""Share of attempts that may be false accepts at a new temperature, where there were not more before: as rare as
+`estimation.integrity_risk` says by default."""
 
 _SURPRISE = 0.01  # probability that a volume says nothing at all: bounds what one wrong place does to the temperature
 _NEGLIGIBLE = 0.01  # nats an attempt
@@ -192,9 +193,9 @@ def _temperatures(drives: Sequence[DriveSamples], before: State) -> tuple[tuple[
     safe = [k for k in range(chosen, len(trials)) if trials[k].state.false_share <= limit]
     remark = ""
     if not safe:
-        remark = f"no temperature keeps false accepts within {limit:.1%} of the attempts; the likeliest is used"
+        remark = f"no temperature keeps false accepts within {limit:.2%} of the attempts; the likeliest is used"
     elif safe[0] != chosen:
-        remark = f"raised from {TEMPERATURES[chosen]:.3g}, which would let more than {limit:.1%} false accepts through"
+        remark = f"raised from {TEMPERATURES[chosen]:.3g}, which would let more than {limit:.2%} false accepts through"
         chosen = safe[0]
     return (trials[chosen], *trials[:chosen], *trials[chosen + 1 :]), remark
 

@@ -119,17 +119,18 @@ def _attempt(result: LocalizationResult, truth: Pose2, used: Estimation) -> Atte
     if result.volume is None:
         bare = gates.bare(candidate, used).covariance
         return Attempt(light, candidate, error, bare[None], np.array([candidate.ambiguity]), none)
-    solved = [_solve(result.volume, used, temperature) for temperature in TEMPERATURES]
+    solved = [_solve(result, used, temperature) for temperature in TEMPERATURES]
     return Attempt(
         light, candidate, error, np.array([estimate.covariance for estimate in solved]),
         np.array([estimate.ambiguity for estimate in solved]), _place(result.volume, truth, used),
     )  # fmt: skip
 
 
-def _solve(volume: ScoreVolume, used: Estimation, temperature: float) -> PoseEstimate:
+def _solve(result: LocalizationResult, used: Estimation, temperature: float) -> PoseEstimate:
     from cvloc_ros.estimation.volume import from_volume  # brings torch
 
-    estimate = from_volume(volume, used.model_copy(update={"temperature": temperature}))
+    at = used.model_copy(update={"temperature": temperature})
+    estimate = None if result.volume is None else from_volume(result.volume, at, result.prior)
     if estimate is None:
         msg = "a score volume that gave a pose gives none at another temperature"
         raise RuntimeError(msg)
