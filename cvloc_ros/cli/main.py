@@ -39,6 +39,7 @@ COMMANDS = {
     "weights": Command("cvloc_ros.cli.weights", "COMMANDS", "List, verify, convert the weights of learned matchers."),
     "data": Command("cvloc_ros.cli.data", "COMMANDS", "Store samples; check data sets; measure matchers on samples."),
     "train": Command("cvloc_ros.cli.train", "train", "Train a learned matcher, or go on with a training."),
+    "ablate": Command("cvloc_ros.cli.ablate", "ablate", "Train models that differ in one part each; write the table."),
     "mask": Command("cvloc_ros.cli.mask", "mask", "Find the vehicle itself in the pictures of a drive; write masks."),
     "bag": Command("cvloc_ros.cli.bag", "COMMANDS", "Recover a bag that a crash cut off."),
     "params": Command("cvloc_ros.cli.params", "params", "Print all parameters as YAML or Markdown."),
