@@ -23,7 +23,7 @@ def ablate(
     """Train models that differ in one part each, with the same budget, and write the table; goes on where it stopped.
 
     Args:
-        table: YAML file of the ablations, such as config/train/ablations.yaml.
+        table: YAML file of the ablations, such as config/ablations.yaml.
         out: Folder for the trainings.
         report: Markdown file to write after each row; by default OUT/ablations.md.
         settings: Any key of a training, for all of them, such as run.steps=1000; may be repeated.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ablations: trainings that differ in one part each, with the same data and the same budget, and their table.
 
-One YAML file names them (`config/train/ablations.yaml`). Equal trainings of several groups are run once.
+One YAML file names them (`config/ablations.yaml`). Equal trainings of several groups are run once.
 """
 
 from __future__ import annotations

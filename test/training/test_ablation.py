@@ -16,7 +16,7 @@ from cvloc_ros.errors import ConfigError
 from cvloc_ros.training import ablation
 from cvloc_ros.training.config import Training
 
-SHIPPED = Path(__file__).resolve().parents[2] / "config" / "train" / "ablations.yaml"
+SHIPPED = Path(__file__).resolve().parents[2] / "config" / "ablations.yaml"
 Make = Callable[..., Training]
 
 
