@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,22 @@ def test_shares_of_matches_that_are_known(
     found = metrics([one for one, _ in judge([sample], matcher, Config(), PriorDraw(), [0], 0)])  # type: ignore[arg-type]
     assert tuple(found[f"match_within_{limit}px"] for limit in (5, 10, 15)) == shares
     assert found["match_valid"] == 1.0
+
+
+def test_without_depth_the_known_pairs_of_a_sample_are_the_truth(sample_of: Callable[[int], Sample]) -> None:
+    sample = sample_of(3)
+    matcher: Any = Known(sample, 7.0)
+    window = SearchWindow(sample.pose, 1.0, 0.1)
+    pairs = Known(sample, 0.0).match(sample.views, matcher.encode_aerial(sample.patch), window)
+    matcher.match = lambda *_: replace(pairs, aerial=pairs.aerial + np.array([7.0 * PX_M, 0.0]))
+    view = replace(sample.views[0], depth=None)
+    for matches, valid in ((pairs, 1.0), (replace(pairs, uv=pairs.uv + 500.0), 0.0)):
+        blind = replace(sample, views=(view,), matches=matches)
+        found = metrics([one for one, _ in judge([blind], matcher, Config(), PriorDraw(), [0], 0)])  # type: ignore[arg-type]
+        assert (found["match_within_5px"], found["match_within_10px"]) == (0.0, valid)
+        assert found["match_valid"] == valid
+    nothing = judge([replace(sample, views=(view,))], matcher, Config(), PriorDraw(), [0], 0)  # type: ignore[arg-type]
+    assert "match_valid" not in metrics([one for one, _ in nothing])
 
 
 def test_random_weights_match_next_to_nothing(
