@@ -1,6 +1,6 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Correspondences of a drive as files, in the layout that `evaluation.correspondence.CvfmReader` reads.
+"""Correspondences of a drive as files, in the layout that `datasets.cvfm.CvfmSamples` reads.
 
 Each image `CAMERA_FRAME` has `.ground.jpg`, `.aerial.jpg` and an `.npz` with these arrays of N visible points:
 `ground_uv`, `aerial_uv` (N, 2) column and row in px, `depth_m` (N,) along the ray, `on_ground` (N,) bool; the same with
