@@ -110,7 +110,10 @@ def _told(plan: Plan) -> object:
 
 
 def _closing(plan: Plan, results: Results, folder: Path) -> str:
-    lines = [f"\n{len(results.records)} runs, {results.kept} of them kept from before; results in {folder}"]
+    from cvloc_ros.evaluation.suite.tables import plural
+
+    runs = plural(len(results.records), "run")
+    lines = [f"\n{runs}, {results.kept} kept from before; results in {folder}"]
     lines += [f"failed: {name.drive}/{name.condition}/{name.matcher}: {why}" for name, why in results.failures.items()]
     lines += [_skips(plan.skipped)] if plan.skipped else []
     return "\n".join([*lines, *results.notes]) + "\n"

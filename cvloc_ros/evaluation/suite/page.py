@@ -149,10 +149,9 @@ def _more(summary: Tree) -> str:
         "First minus second on the drives of both; the better one is named where the 95 % interval excludes zero. "
         "Where nothing differs, one comparison in twenty names one by chance."
     )
-    preview = "A preview of what robot_localization makes of the poses, not a replacement."
     found = [
         ("Which matcher is better", better, tables.differences(summary), True),
-        ("Preview of a filter", preview, tables.fusion(summary), True),
+        ("Preview of a filter", tables.PREVIEW, tables.fusion(summary), True),
         ("Drive by drive", "", tables.per_drive(summary), False),
         ("Failed runs", "", tables.failed(summary), True),
         ("Left out", "What the suite asks for and these drives cannot give.", tables.left_out(summary), False),

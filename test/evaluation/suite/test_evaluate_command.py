@@ -70,12 +70,12 @@ def test_part_of_a_suite_from_the_cache(call: Call, suite: str, cache: str) -> N
     call(suite, "--cache", cache, "--conditions", "base")
     code, out, _ = call(suite, "--cache", cache, "--conditions", "base")
     assert code == 0
-    assert "1 runs, 1 of them kept from before; results in out/evaluate/small" in out
+    assert "1 run, 1 kept from before; results in out/evaluate/small" in out
 
 
 def test_setting_on_top_of_the_suite_is_another_result(call: Call, suite: str, cache: str) -> None:
     code, out, _ = call(suite, "--cache", cache, "--conditions", "base", "--set", "estimation.min_score=0.99")
-    assert code == 0 and "0 of them kept" in out
+    assert code == 0 and ", 0 kept from before" in out
 
 
 def test_nothing_but_failures_is_an_error_with_the_reason(call: Call, suite: str, cache: str) -> None:
