@@ -111,7 +111,7 @@ def read(path: Path | str) -> tuple[Fg2Settings, dict[str, Tensor]]:
     facts = weights.read_facts(path)
     if facts.get("model") != "fg2" or "settings" not in facts:
         found = facts.get("model", "no known model")
-        msg = f"{path} holds {found}, not FG²; released checkpoints first go through: cvloc weights convert fg2 FILE"
+        msg = f"{path} holds {found}, not FG²; released checkpoints first go through: cvloc weights convert fg2"
         raise ModelError(msg)
     return Fg2Settings.from_json(facts["settings"]), weights.read_tensors(path)
 

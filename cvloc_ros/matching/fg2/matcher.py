@@ -157,7 +157,7 @@ class _Found:
 
 def _load(config: Fg2, device: torch.device) -> tuple[Model, Model | None]:
     if not config.weights:
-        msg = "matcher.fg2.weights is empty; give a file of FG² weights (cvloc weights convert fg2 FILE makes one)"
+        msg = "matcher.fg2.weights is empty; give a file of FG² weights (cvloc weights convert fg2 makes one)"
         raise ModelError(msg)
     model = open_model(config.weights, config.backbone_weights, device)
     if not config.orientation_weights:
