@@ -162,6 +162,7 @@ def _replay(
     if not kept:
         msg = f"{options.bag}: no image in the part that was replayed; see --start and --duration"
         raise BagError(msg)
+    _check_outages(options, (kept[-1].log_time_ns - (feed.start_ns or 0)) * 1e-9)
     gnss = attempts_module.gnss_track(feed.fixes, session, truth)
     judged = attempts_module.judge(kept, truth, gnss, mosaic)
     metrics = evaluate(judged, images, session.config.estimation.max_latency_s)
@@ -179,6 +180,17 @@ def _replay(
     fusion = preview(kept, feed, truth, session.config, options.gnss_outages)
     metrics["fusion"] = {key: value for key, value in fusion.items() if key != "series"}
     return Replayed(session.config, judged, metrics, conditions, truth, gnss, mosaic, gallery, fusion)
+
+
+def _check_outages(options: Options, last_s: float) -> None:
+    """Refuse a result that would be called one without GNSS although no fix was missing."""
+    for start, length in options.gnss_outages:
+        if start >= last_s:
+            msg = (
+                f"{options.bag}: the GNSS outage {start:g},{length:g} begins after the last image, at {last_s:.1f} s: "
+                "nothing would be missing; choose an earlier one"
+            )
+            raise BagError(msg)
 
 
 def describe(

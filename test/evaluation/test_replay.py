@@ -152,6 +152,13 @@ def test_a_full_disk_ended_a_replay_with_a_traceback(
         run(CONFIG, Options(make_bag(), tmp_path / "out", report=False), session)
 
 
+def test_an_outage_after_the_end_was_reported_as_one_that_was_survived(
+    make_bag: MakeBag, session: type, tmp_path: Path
+) -> None:
+    with pytest.raises(BagError, match=r"outage 100,15 begins after the last image"):
+        run(CONFIG, Options(make_bag(), tmp_path / "out", gnss_outages=((100.0, 15.0),), report=False), session)
+
+
 def test_truth_without_datum_is_refused_with_the_remedy(make_bag: MakeBag, session: type, tmp_path: Path) -> None:
     with pytest.raises(BagError, match=r"--datum LAT,LON.*--truth none"):
         run(Config(), Options(make_bag(), tmp_path / "out"), session)

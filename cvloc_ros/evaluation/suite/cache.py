@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -110,7 +110,7 @@ def default_root() -> Path:
 
 def drive_key(scene: Scene) -> str:
     """Return the key of a simulated drive: its settings, the files that it names, and the code that makes it."""
-    files = [content_digest(Path(name)) for name in (scene.imagery, scene.motion) if name]
+    files = [content_digest(Path(name)) for name in (scene.imagery, scene.heights, scene.motion) if name]
     return text_digest(scene.to_yaml(), *files, code_digest("cvloc_ros.simulation.writer"))[:32]
 
 
@@ -126,7 +126,8 @@ def write_whole(path: Path, data: bytes) -> None:
         part.write_bytes(data)
         part.replace(path)
     except OSError as err:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         msg = f"{path}: cannot be written: {err.strerror}; free some space or choose another folder"
         raise CvlocError(msg) from err
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import subprocess
 import sys
@@ -112,21 +111,26 @@ def test_edited_source_changes_the_digest(tmp_path: Path, monkeypatch: pytest.Mo
     sources.code_digest.cache_clear()
 
 
-def make(root: Path, barrier: object) -> None:
-    """Body of a process: wait for the other, then ask for the drive."""
-    barrier.wait()
-    Cache(root).drive(TINY)
+MAKE = """
+import sys
+from pathlib import Path
+from cvloc_ros.evaluation.suite.cache import Cache
+from cvloc_ros.simulation.scene import Scene
+sys.stdin.read()
+Cache(Path(sys.argv[1])).drive(Scene.load(Path(sys.argv[2])))
+"""
+"""A process of its own, not a fork: OpenCV's threads do not survive one, and the child hung on them."""
 
 
 def test_two_processes_make_one_drive(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    barrier = context.Barrier(2)
-    processes = [context.Process(target=make, args=(tmp_path, barrier)) for _ in range(2)]
+    scene = tmp_path / "tiny.yaml"
+    scene.write_text(TINY.to_yaml(), encoding="utf-8")
+    command = [sys.executable, "-c", MAKE, str(tmp_path), str(scene)]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT) for _ in range(2)]
     for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
+        assert process.stdin is not None
+        process.stdin.close()
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
     folder = Cache(tmp_path).drive(TINY)
     written = (folder / "bag" / "metadata.yaml").stat().st_mtime_ns
     assert Cache(tmp_path).drive(TINY) == folder
