@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
@@ -123,6 +124,11 @@ def _map_age(scene: Scene, value: str) -> Scene:
     return replace(scene, map_look=ages[value])
 
 
+def _lean(scene: Scene, value: float) -> Scene:
+    angle = float(scene.rng("lean of the map").uniform(0.0, math.tau))
+    return replace(scene, lean=(value * math.cos(angle), value * math.sin(angle)))
+
+
 _TABLE = (
     Axis("season", "", "season of the drive",
          Literal["spring", "summer", "autumn", "winter", "snow"], _scene(_season), gl=True),
@@ -134,6 +140,8 @@ _TABLE = (
          Annotated[float, Field(ge=0.05, le=1)], _scene(lambda s, v: replace(s, map_pixel_m=float(v))), gl=True),
     Axis("map_error_m", "m", "standard deviation of the map's registration error, east and north",
          Annotated[float, Field(ge=0, le=20)], _scene(lambda s, v: replace(s, map_error_m=float(v))), gl=True),
+    Axis("map_lean", "", "displacement in the map per metre of height, in a direction drawn from the seed",
+         Annotated[float, Field(ge=0, le=1)], _scene(_lean), gl=True),
     Axis("cameras", "", "number of cameras, in the order of the rig",
          Annotated[int, Field(ge=1, le=16)], _scene(_cameras)),
     Axis("image_px", "px", "width of the images of the first camera; the others in proportion",
