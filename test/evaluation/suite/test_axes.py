@@ -20,7 +20,8 @@ from cvloc_ros.simulation.worlds import make_world
 
 GL = Scene(seed=3, renderer="gl", style="town")
 VALUES: dict[str, Any] = {
-    "season": "winter", "weather": "fog", "map_age": "years", "map_pixel_m": 0.5, "map_error_m": 1.5, "cameras": 1, "map_lean": 0.2,
+    "season": "winter", "weather": "fog", "map_age": "years", "map_pixel_m": 0.5, "map_error_m": 1.5, "cameras": 1,
+    "map_lean": 0.2,
     "image_px": 320, "speed_mps": 12, "sensors": "hard", "gnss_m": 20, "yaw_deg": 10, "window_m": 15,
 }  # fmt: skip
 RECORDED = {"yaw_deg", "window_m"}
