@@ -7,6 +7,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -20,6 +21,7 @@ def main(args: Sequence[str] | None = None, open_session: Callable[[Config], Ses
     """Run the node until it is interrupted; return 1 where it could not start."""
     code = 0
     node = None
+    signal.signal(signal.SIGINT, _interrupt_once)
     try:
         try:
             rclpy.init(args=None if args is None else list(args))
@@ -38,12 +40,17 @@ def main(args: Sequence[str] | None = None, open_session: Callable[[Config], Ses
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
-        # Ctrl-C under ros2 launch arrives twice; the second one must not land in the clean-up.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
     return code
+
+
+def _interrupt_once(_number: int, _frame: FrameType | None) -> None:
+    """Ctrl-C under ros2 launch arrives twice; the second one must not land between the first and the clean-up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
