@@ -99,7 +99,7 @@ class Localizer:
     def _solve(self, output: Any, prior: PosePrior, attempt: _Attempt) -> PoseEstimate | None:
         if isinstance(output, Correspondences):
             attempt.keep("matches", output)
-            return from_matches(output, np.random.default_rng(attempt.stamp_ns % 2**32))
+            return from_matches(output, np.random.default_rng(attempt.stamp_ns % 2**32), prior)
         from cvloc_ros.estimation.volume import from_volume  # brings torch
 
         attempt.keep("volume", output)

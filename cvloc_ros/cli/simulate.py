@@ -70,7 +70,10 @@ def simulate(  # noqa: PLR0917
         scene: Scene file of an earlier drive; it is made again, and the options above but --out are not used.
         sheet: Write one PNG of ground views beside the map with the true pose, instead of a drive (needs OpenGL).
     """
+    from cvloc_ros.simulation.looks import CONDITIONS
+    from cvloc_ros.simulation.rigs import rig as cameras
     from cvloc_ros.simulation.scene import UBLOX, Scene, demanding
+    from cvloc_ros.simulation.worlds import in_world
     from cvloc_ros.simulation.writer import write_drive
 
     if (out is None) == (sheet is None):
@@ -83,16 +86,16 @@ def simulate(  # noqa: PLR0917
         plain = (world, rig, condition) == ("town", "demo", "fair")
         fair = plain and not (terrain or sway or map_error or correspondences or heights)
         gl = renderer == "gl" or (renderer == "auto" and (not fair or sheet is not None))
+        kind: Literal["flat", "gl"] = "gl" if gl else "flat"
         if renderer == "flat" and condition != "fair":
             msg = f"--condition {condition}: the flat renderer shows a fair day only; choose --renderer gl"
             raise CvlocError(msg)
-        base = Scene(seed=seed, duration_s=60.0 * minutes, storage=storage, bag_version=version)
-        base = replace(base, datum=place) if place is not None else base
-        chosen = _world(base, world, rig, condition, (place, heights)) if gl or not fair else base
-        chosen = replace(
-            chosen, renderer="gl" if gl else "flat", terrain_m=terrain, sway_deg=sway, map_error_m=map_error,
+        chosen = Scene(
+            seed=seed, duration_s=60.0 * minutes, storage=storage, bag_version=version, renderer=kind,
+            cameras=cameras(rig), look=CONDITIONS[condition], terrain_m=terrain, sway_deg=sway, map_error_m=map_error,
             map_error_length_m=map_error_length,
         )  # fmt: skip
+        chosen = in_world(chosen, world, place, str(heights or ""))
         chosen = _recorded(chosen, motion, motion_mode) if motion is not None else chosen
         chosen = demanding(chosen) if sensors == "hard" else chosen
         chosen = replace(chosen, gnss=UBLOX) if sensors == "ublox" else chosen
@@ -104,34 +107,6 @@ def simulate(  # noqa: PLR0917
     elif out is not None:
         write_drive(chosen, out, progress_bar, correspondences)
     return 0
-
-
-def _world(
-    base: Scene, world: str, rig: str, condition: str, real: tuple[tuple[float, float] | None, Path | None]
-) -> Scene:
-    from cvloc_ros.simulation.looks import CONDITIONS
-    from cvloc_ros.simulation.rigs import rig as cameras
-    from cvloc_ros.simulation.styles import NAMES, STYLES
-
-    settings: dict[str, Any] = {"cameras": cameras(rig), "look": CONDITIONS[condition], "renderer": "gl"}
-    kind, _, file = world.partition(":")
-    place, heights = real
-    if heights is not None and kind != "imagery":
-        msg = f"--heights {heights}: only a world on real ground has them; give --world imagery:FILE too"
-        raise CvlocError(msg)
-    if kind == "imagery":
-        from cvloc_ros.simulation.imagery import middle_of
-
-        settings |= {"imagery": file, "datum": place or middle_of(file), "resolution_m": 0.1, "size_m": (300.0, 300.0)}
-        settings |= {"heights": str(heights or "")}
-    elif world in NAMES:
-        style = STYLES[world]
-        settings |= {"style": world, "size_m": style.size_m, "resolution_m": style.resolution_m}
-        settings |= {"speed_mps": style.speed_mps}
-    else:
-        msg = f"--world {world}: choose one of {', '.join(NAMES)}, or imagery:FILE"
-        raise CvlocError(msg)
-    return replace(base, **settings)
 
 
 def _recorded(scene: Scene, motion: Path, mode: Literal["auto", "path", "speed"]) -> Scene:

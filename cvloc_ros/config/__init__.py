@@ -9,7 +9,7 @@ Unknown keys and values out of range are errors; nothing is repaired silently.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,7 +102,7 @@ def merge(base: Config, *overrides: Mapping[str, Any]) -> Config:
     """Return `base` with nested overrides applied, validated again as a whole."""
     tree = base.model_dump()
     for override in overrides:
-        _merge_into(tree, override)
+        merge_into(tree, override)
         if isinstance(names := override.get("camera_names"), list):  # sections of cameras no longer named go
             kept = [*names, *override.get("cameras", {})]
             tree["cameras"] = {name: section for name, section in tree["cameras"].items() if name in kept}
@@ -121,22 +121,28 @@ def walk(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[st
             yield f"{prefix}{name}", info
 
 
-def _merge_into(tree: dict[str, Any], override: Mapping[str, Any]) -> None:
+def merge_into(tree: dict[str, Any], override: Mapping[str, Any]) -> None:
+    """Put a nested mapping over another, which is changed: sections are merged, all else is replaced."""
     for key, value in override.items():
         if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
-            _merge_into(tree[key], value)
+            merge_into(tree[key], value)
         else:
             tree[key] = value
 
 
 def _explain(fault: Any) -> str:
+    place = str(fault["loc"][1]) if len(fault["loc"]) > 1 else "<name>"
+    return explain(fault, [name.replace("<name>", place) for name, _ in walk()])
+
+
+def explain(fault: Any, known: Sequence[str]) -> str:
+    """Say in a line what pydantic found: key, value, limit; for an unknown key the nearest of the dotted `known`."""
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "value_error":  # of a whole section: the text names the keys and their values
         text = str(fault["msg"]).removeprefix("Value error, ")
         return f"{key}: {text}" if key else text
     if fault["type"] != "extra_forbidden":
         return f"{key or 'configuration'} = {fault['input']!r}: {fault['msg']}" if key else str(fault["msg"])
-    known = [name.replace("<name>", str(fault["loc"][1])) if len(fault["loc"]) > 1 else name for name, _ in walk()]
     sections = sorted({name.split(".")[0] for name in known})
     near = difflib.get_close_matches(key, [*known, *sections], n=1)
     return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")

@@ -240,7 +240,8 @@ class Estimation(Section):
     )
     min_score: float = param(0.15, "Least similarity of the best pose.", ge=-1, le=1, dynamic=True)
     max_ambiguity: float = param(
-        0.1, "Largest likelihood of another peak relative to the best.", ge=0, le=1, dynamic=True
+        0.1, "Largest likelihood of another place relative to the best, also with the rough position heard.", ge=0,
+        le=1, dynamic=True,
     )
     ambiguity_radius_m: float = param(2.0, "Peaks further apart than this are different places.", unit="m", gt=0,
                                       le=50, dynamic=True)

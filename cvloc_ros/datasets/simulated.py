@@ -223,6 +223,7 @@ class _OpenWorld:
         self._rig.close()
 
     def sample(self, number: int) -> Sample:
+        """Render the sample of a number; the same number gives the same one."""
         settings = self._settings
         time_s, off, rng = self._draw(number)
         poses = self._places(time_s, off)

@@ -16,6 +16,9 @@ from cvloc_ros.types import F64, AerialPatch, Pose2, PoseEstimate, PosePrior, Se
 
 STREET_HALF_LENGTH_M = 10.0
 STREET_HALF_WIDTH_M = 3.0
+_TAIL = 4.0
+"""Degrees of freedom of the Student distribution by which a prior is heard: GNSS errors have long tails."""
+
 Refusal = tuple[Status, str]
 
 
@@ -48,6 +51,16 @@ def street_coverage(patch: AerialPatch, pose: Pose2) -> float:
 def innovation_sigma(pose: Pose2, covariance: F64, prior: PosePrior) -> float:
     """Mahalanobis distance of a pose to the prior in sigma (not squared); yaw counts where the prior knows it."""
     return se2.mahalanobis(pose, prior.pose, covariance + prior.covariance, use_yaw=prior.yaw_known)
+
+
+def prior_log_likelihood(prior: PosePrior, positions: F64) -> F64:
+    """How likely the prior holds base to be at map positions (..., 2), relative to its middle: at most 0, (...).
+
+    It is heard about places only: to refuse one of several alike, never to move a pose or to make it more certain.
+    """
+    offset = positions - prior.pose.xy
+    sigmas2 = np.einsum("...i,ij,...j->...", offset, np.linalg.inv(prior.covariance[:2, :2]), offset)
+    return np.asarray(-0.5 * (_TAIL + 2.0) * np.log1p(sigmas2 / _TAIL))
 
 
 def check(estimate: PoseEstimate, prior: PosePrior, window: SearchWindow, config: Estimation) -> Refusal | None:

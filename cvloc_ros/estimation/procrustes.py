@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cvloc_ros.types import F64, Correspondences, Mask, Pose2, PoseEstimate
+from cvloc_ros.estimation.gates import prior_log_likelihood
+from cvloc_ros.types import F64, Correspondences, Mask, Pose2, PoseEstimate, PosePrior
 
 _TRIALS = 256
 _INLIER_M = 1.0
@@ -67,11 +68,14 @@ def ransac(matches: Correspondences, rng: np.random.Generator, inlier_m: float =
     return None if tried is None else tried.inliers
 
 
-def from_matches(matches: Correspondences, rng: np.random.Generator) -> PoseEstimate | None:
+def from_matches(
+    matches: Correspondences, rng: np.random.Generator, prior: PosePrior | None = None
+) -> PoseEstimate | None:
     """Fit the pose to the matches that agree, with a covariance from their spread (residual variance, weighted).
 
     The covariance is s² (JᵀWJ)⁻¹ with the effective number of matches (Kish) instead of their count. Where the depth of
     the matches has no sure scale, the scale is fitted too, and its uncertainty is part of that of the pose.
+    As for score volumes, another place is ambiguous also where it is the likelier one once the prior is heard.
     """
     tried = _trials(matches, rng, matches.inlier_m)
     if tried is None:
@@ -88,7 +92,7 @@ def from_matches(matches: Correspondences, rng: np.random.Generator) -> PoseEsti
     if covariance is None:
         return None
     share = float(weights.sum() / np.maximum(matches.weights, 0.0).sum())
-    ambiguity = tried.ambiguity(fitted.pose, effective / share)
+    ambiguity = tried.ambiguity(fitted.pose, effective / share, prior)
     scale = None if matches.scale is None else matches.scale * fitted.scale
     return PoseEstimate(fitted.pose, covariance, score=share, ambiguity=ambiguity, inliers=share, scale=scale)
 
@@ -124,8 +128,8 @@ class _Trials:
     apart_m: float
     apart_rad: float
 
-    def ambiguity(self, pose: Pose2, observations: float) -> float:
-        """Likelihood of the best hypothesis elsewhere, relative to the best of all.
+    def ambiguity(self, pose: Pose2, observations: float, prior: PosePrior | None) -> float:
+        """Likelihood of the best hypothesis elsewhere relative to the best of all, without or with prior: the larger.
 
         Each observation that agrees with one of the two and not the other makes it e times less likely.
         """
@@ -134,8 +138,13 @@ class _Trials:
         other = (away > self.apart_m) | (turn > self.apart_rad)
         if not other.any():
             return 0.0
-        gap = float(self.share.max() - self.share[other].max()) * observations / _DEPENDENT
-        return math.exp(-max(gap, 0.0))
+        gap = (self.share[other] - self.share.max()) * observations / _DEPENDENT
+        worst = float(gap.max())
+        if prior is not None:
+            places = np.column_stack([self.x_m, self.y_m])[other]
+            heard = gap + prior_log_likelihood(prior, places) - prior_log_likelihood(prior, pose.xy)
+            worst = max(worst, float(heard.max()))
+        return math.exp(min(worst, 0.0))
 
 
 def _trials(matches: Correspondences, rng: np.random.Generator, inlier_m: float) -> _Trials | None:

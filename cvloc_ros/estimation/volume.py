@@ -11,14 +11,11 @@ import numpy as np
 import torch
 
 from cvloc_ros.config import Estimation
+from cvloc_ros.estimation.gates import prior_log_likelihood
 from cvloc_ros.geo.angles import wrap
 from cvloc_ros.types import F64, Pose2, PoseEstimate, PosePrior, ScoreVolume
 
 _OTHER_YAW_RAD = math.radians(15.0)  # a peak at the same place but turned further than this is another pose
-
-_TAIL = 4.0
-"""Degrees of freedom of the Student distribution by which a prior is heard: GNSS errors have long tails."""
-
 
 def from_volume(volume: ScoreVolume, config: Estimation, prior: PosePrior | None = None) -> PoseEstimate | None:
     """Take the best peak, refined between cells, and its spread.
@@ -68,10 +65,8 @@ def _ambiguity(
     gap = others.amax(dim=0).double().cpu().numpy() - peak
     worst = float(gap.max())
     if prior is not None:
-        east, north = np.meshgrid(volume.x_m - prior.pose.x_m, volume.y_m - prior.pose.y_m)
-        information = np.linalg.inv(prior.covariance[:2, :2])
-        sigmas2 = np.einsum("iyx,ij,jyx->yx", np.stack([east, north]), information, np.stack([east, north]))
-        log_prior = -0.5 * (_TAIL + 2.0) * np.log1p(sigmas2 / _TAIL)
+        places = np.stack(np.meshgrid(volume.x_m, volume.y_m), axis=-1)
+        log_prior = prior_log_likelihood(prior, places)
         worst = max(worst, float((gap + log_prior).max() - log_prior[at]))
     return math.exp(min(worst, 0.0))
 

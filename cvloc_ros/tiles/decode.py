@@ -57,15 +57,6 @@ def fault_of(data: bytes) -> str:
     return f"not a JPEG, PNG or WebP (starts with {data[:12]!r})" if data else "empty"
 
 
-def format_of(data: bytes) -> str:
-    """Name the format as MBTiles does: jpg, png, webp or "" ."""
-    if data.startswith(b"\xff\xd8"):
-        return "jpg"
-    if data.startswith(_PNG):
-        return "png"
-    return "webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else ""
-
-
 def decode_tile(data: bytes, size: int | None = None) -> Tile | str:
     """Decode; a text tells why it cannot be done. `size` is the side that is expected, None for any."""
     fault = fault_of(data)

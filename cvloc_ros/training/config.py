@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from cvloc_ros.config import Section, param
+from cvloc_ros.config import Section, explain, merge_into, param, walk
 from cvloc_ros.datasets.catalogue import Data
 from cvloc_ros.errors import ConfigError
 
@@ -108,7 +107,7 @@ def load(path: Path | str, changes: Mapping[str, Any] | None = None) -> Training
     if not isinstance(tree, dict):
         msg = f"{path}: a mapping of sections is expected, found {type(tree).__name__}"
         raise ConfigError(msg)
-    _merge(tree, changes or {})
+    merge_into(tree, changes or {})
     return parse(tree, str(path))
 
 
@@ -121,29 +120,5 @@ def parse(tree: dict[str, Any], source: str = "training") -> Training:
     try:
         return Training.model_validate(tree)
     except ValidationError as err:
-        raise ConfigError("\n".join(f"{source}: {_explain(fault)}" for fault in err.errors())) from err
-
-
-def _merge(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    for key, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
-            _merge(tree[key], value)
-        else:
-            tree[key] = value
-
-
-def _explain(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] != "extra_forbidden":
-        return f"{key} = {fault['input']!r}: {str(fault['msg']).removeprefix('Value error, ')}"
-    near = difflib.get_close_matches(key, list(_keys(Training)), n=1)
-    return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    found = []
-    for name, info in model.model_fields.items():
-        found.append(prefix + name)
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            found += _keys(info.annotation, f"{prefix}{name}.")
-    return found
+        known = [key for key, _ in walk(Training)]
+        raise ConfigError("\n".join(f"{source}: {explain(fault, known)}" for fault in err.errors())) from err

@@ -147,6 +147,11 @@ class _Session:
         AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
 
     def run(self, stop: Callable[[], bool]) -> Outcome:
+        """Train until all steps are done, it gets no better, or `stop` says so; `Outcome.ended` tells which.
+
+        Raises:
+            TrainingError: the losses are not finite any more.
+        """
         run, outcome = self._config.run, self._outcome
         if self._first:
             self._progress.say(f"goes on from step {self._first}")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cvloc_ros.estimation.procrustes import from_matches, procrustes, ransac, similarity
-from cvloc_ros.types import Correspondences, Pose2
+from cvloc_ros.types import Correspondences, Pose2, PosePrior
 
 
 def matches(
@@ -47,6 +47,21 @@ def test_outliers_do_not_move_the_pose() -> None:
     assert estimate is not None
     assert np.hypot(*(estimate.pose.xy - truth.xy)) < 0.2
     assert estimate.inliers == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_better_of_two_places_is_no_proof_against_the_prior() -> None:
+    """As with repeating marks in a score volume: slightly more matches agree far from where the vehicle should be."""
+    rng = np.random.default_rng(4)
+    near, far = Pose2(1.0, 0.0, 0.0), Pose2(16.0, 0.0, 0.0)
+    given = matches(far, rng, n=60)
+    given.aerial[:28] = near.apply(given.ground[:28])
+    prior = PosePrior(Pose2(0.0, 0.0, 0.0), np.diag([9.0, 9.0, 0.1]), 0, True, "fix")
+    alone, heard = (from_matches(given, np.random.default_rng(1), p) for p in (None, prior))
+    assert alone is not None and heard is not None
+    assert alone.pose.x_m == pytest.approx(16.0, abs=0.3)
+    assert alone.ambiguity < 0.7 < heard.ambiguity
+    assert heard.pose == alone.pose
+    np.testing.assert_array_equal(heard.covariance, alone.covariance)
 
 
 def test_all_wrong_is_found_by_its_few_inliers() -> None:

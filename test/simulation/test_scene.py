@@ -8,6 +8,8 @@ import pytest
 
 from cvloc_ros.errors import ConfigError
 from cvloc_ros.simulation.scene import GnssSpec, Scene
+from cvloc_ros.simulation.styles import STYLES
+from cvloc_ros.simulation.worlds import in_world
 
 
 def test_yaml_gives_the_same_scene_again() -> None:
@@ -47,3 +49,15 @@ def test_purposes_have_streams_of_their_own() -> None:
     scene = Scene(seed=5)
     assert scene.rng("a").random() == scene.rng("a").random()
     assert scene.rng("a").random() != scene.rng("b").random() != Scene(seed=6).rng("b").random()
+
+
+@pytest.mark.parametrize(("world", "heights", "told"), [("twon", "", "town"), ("town", "dsm.tif", "imagery:FILE")])
+def test_world_that_there_is_not_is_refused(world: str, heights: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        in_world(Scene(), world, heights=heights)
+
+
+def test_a_scene_moved_into_a_style_keeps_all_else() -> None:
+    scene = in_world(Scene(seed=3, terrain_m=2.0, renderer="gl"), "village", (47.0, 8.0))
+    assert (scene.style, scene.datum, scene.seed, scene.terrain_m) == ("village", (47.0, 8.0), 3, 2.0)
+    assert scene.size_m == STYLES["village"].size_m

@@ -5,16 +5,21 @@
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
+import threading
 from types import SimpleNamespace
 
 import cv2
 import mercantile
 import numpy as np
 import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
 
 from cvloc_ros.config import Tiles
 from cvloc_ros.geo.projection import Projection
+from cvloc_ros.tiles import open_map
 from cvloc_ros.tiles.store import TileKey
 
 LAT, LON = 46.3149, 7.9774
@@ -112,3 +117,58 @@ def tiles_config(tmp_path):
         return Tiles(**values)
 
     return make
+
+
+ANY = re.compile(r"/\d+/\d+/\d+\.jpg")
+
+
+class Server:
+    """Serves textures; `answer` may be replaced to misbehave."""
+
+    def __init__(self, httpserver, kit):
+        self.kit, self.requests, self.lock = kit, [], threading.Lock()
+        self.answer = self.good
+        self.url = httpserver.url_for("/{z}/{x}/{y}.jpg")
+        httpserver.expect_request(ANY).respond_with_handler(self.handle)
+
+    def handle(self, request):
+        with self.lock:
+            self.requests.append(request)
+        return self.answer(request)
+
+    def good(self, request):
+        z, x, y = (int(part) for part in request.path[1:-4].split("/"))
+        data = self.kit.encode(self.kit.texture(z, x, y))
+        return Response(data, content_type="image/jpeg", headers={"ETag": '"one"'})
+
+
+@pytest.fixture(scope="module")
+def running_server():
+    with HTTPServer(threaded=True) as running:
+        yield running
+
+
+@pytest.fixture
+def httpserver(running_server):
+    running_server.clear()
+    return running_server
+
+
+@pytest.fixture
+def server(httpserver, kit, monkeypatch):
+    monkeypatch.setattr("cvloc_ros.tiles.opening_network._OWN_SERVER_RATE_PER_S", 50.0)
+    return Server(httpserver, kit)
+
+
+@pytest.fixture
+def network_map(server, projection, tiles_config):
+    opened = []
+
+    def make(**changes):
+        aerial = open_map(tiles_config(changes.pop("source", server.url), **changes), projection)
+        opened.append(aerial)
+        return aerial
+
+    yield make
+    for aerial in opened:
+        aerial.close()

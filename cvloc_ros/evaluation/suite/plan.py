@@ -21,7 +21,7 @@ from cvloc_ros.evaluation.suite.spec import Condition, Recorded, Simulated, Suit
 from cvloc_ros.matching.registry import MATCHERS
 from cvloc_ros.simulation.rigs import rig
 from cvloc_ros.simulation.scene import Scene
-from cvloc_ros.simulation.styles import STYLES
+from cvloc_ros.simulation.worlds import in_world
 from cvloc_ros.simulation.writer import node_parameters
 
 Tree = Mapping[str, Any]
@@ -164,21 +164,12 @@ def scene_of(drive: Simulated) -> Scene:
     Raises:
         ConfigError: no world can be made of it.
     """
-    kind, _, file = drive.world.partition(":")
     scene = Scene(
         seed=drive.seed, duration_s=drive.seconds, image_rate_hz=drive.image_hz, cameras=rig(drive.rig),
         renderer=drive.renderer, terrain_m=drive.terrain_m, sway_deg=drive.sway_deg,
         motion=str(drive.motion) if drive.motion else "",
     )  # fmt: skip
-    if kind == "imagery":
-        from cvloc_ros.simulation.imagery import middle_of
-
-        place = drive.place or middle_of(file)
-        scene = replace(scene, imagery=file, datum=place, resolution_m=0.1, size_m=(300.0, 300.0))
-    else:
-        style: Any = STYLES[drive.world]
-        world: dict[str, Any] = {"style": drive.world, "size_m": style.size_m, "resolution_m": style.resolution_m}
-        scene = replace(scene, speed_mps=style.speed_mps, datum=drive.place or scene.datum, **world)
+    scene = in_world(scene, drive.world, drive.place, str(drive.heights or ""))
     own = {key: getattr(drive, key) for key in ("size_m", "resolution_m") if getattr(drive, key) is not None}
     return replace(scene, **own)
 

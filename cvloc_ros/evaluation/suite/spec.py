@@ -96,6 +96,8 @@ class Simulated(_Varied):  # type: ignore[misc]
     terrain_m: float = 0.0
     sway_deg: float = 0.0
     motion: Path | None = None
+    heights: Path | None = None
+    """Height model of a world on real imagery."""
 
 
 class Recorded(_Varied):  # type: ignore[misc]
@@ -171,7 +173,7 @@ def load(path: Path) -> Suite:
         kind: type[BaseModel] = Condition
         if section == "drives":
             kind = Recorded if "bag" in body else Simulated
-            body = {**defaults, **body} if kind is Simulated else _anchored(body, path.parent)  # noqa: PLW2901
+            body = _anchored({**defaults, **body} if kind is Simulated else body, path.parent)  # noqa: PLW2901
         try:
             models[section][name] = kind.model_validate(body)
         except ValidationError as err:
@@ -204,9 +206,12 @@ def _named(tree: Tree, faults: list[str]) -> Iterator[tuple[str, str, Tree]]:
 
 
 def _anchored(body: Tree, folder: Path) -> Tree:
-    """Make the paths of a recorded drive absolute."""
+    """Make the paths of a drive absolute."""
     found = dict(body)
-    for key in ("bag", "map", "settings", "truth"):
+    kind, colon, file = str(found.get("world", "")).partition(":")
+    if kind == "imagery" and colon:
+        found["world"] = f"imagery:{(folder / file).resolve()}"
+    for key in ("bag", "map", "settings", "truth", "motion", "heights"):
         value = found.get(key)
         if isinstance(value, str) and value not in ("", "none") and "://" not in value and ":" not in value[:12]:
             found[key] = str((folder / value).resolve())

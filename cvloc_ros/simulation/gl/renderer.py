@@ -5,12 +5,8 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
-
-import numpy as np
 
 from cvloc_ros.simulation.gl.context import open_context
-from cvloc_ros.simulation.gl.mesh import chunked
 from cvloc_ros.simulation.gl.scene_on_gpu import Actors, SceneOnGpu
 from cvloc_ros.simulation.gl.stage import Stage
 from cvloc_ros.simulation.gl.targets import AerialTarget, ViewTarget
@@ -94,7 +90,3 @@ class Renderer:
             self._targets[id(camera)] = kept
         return kept[1]
 
-
-def actor_mesh(quads: list[Any]) -> Actors | None:
-    """Put quadrilaterals of several moving things together; None where nothing moves."""
-    return chunked(np.concatenate(quads)) if quads else None

@@ -35,11 +35,19 @@ def write(tmp_path: Path) -> Write:
     return made
 
 
-@pytest.mark.parametrize("name", ["smoke", "standard", "hard", "sweeps", "tuning"])
+@pytest.mark.parametrize("name", sorted(shipped()))
 def test_shipped_suite_can_be_planned(name: str) -> None:
     plan = make_plan(load(find(name)))
     assert len(plan.jobs) >= 3
     assert all(skip.name.condition.startswith("cameras=") for skip in plan.skipped)
+
+
+def test_paths_of_simulated_drives_begin_at_the_suite(write: Write) -> None:
+    path = write("title: t\ndrives: {a: {seed: 1, world: 'imagery:maps/a.tif', heights: b.tif, motion: c.npz}}\n")
+    drive = load(path).drives["a"]
+    assert isinstance(drive, Simulated)
+    assert drive.world == f"imagery:{path.parent / 'maps' / 'a.tif'}"
+    assert (drive.heights, drive.motion) == (path.parent / "b.tif", path.parent / "c.npz")
 
 
 def test_sweeps_hold_every_axis() -> None:
