@@ -47,7 +47,9 @@ def run() -> list[dict[str, Any]]:
 
 
 def _measure(transport: str, profile: str) -> tuple[list[float], int]:
-    env = dict(os.environ, ROS_DOMAIN_ID=str(40 + os.getpid() % 60), ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST")
+    from cvloc_ros.ros.domains import claim_domain
+
+    env = dict(os.environ, ROS_DOMAIN_ID=str(claim_domain()), ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST")
     env["PYTHONPATH"] = os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])
     if profile != "default":
         env["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(ROOT / "config" / profile)

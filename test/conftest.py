@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cvloc_ros.ros.domains import claim_domain
+
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
-
-DOMAINS = range(20, 100)
-"""ROS_DOMAIN_ID of the tests: none that people use by habit, and below 102, where ports of Linux clients begin."""
 
 
 def pytest_configure() -> None:
@@ -23,16 +21,9 @@ def pytest_configure() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # torch with two threads stalls at random on two busy cores
     os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"  # without it a wrong type in a field arrives as garbage
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(_domain())
+    os.environ["ROS_DOMAIN_ID"] = str(claim_domain())  # two workers, or two runs, on one domain hear each other
     for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_NAMESPACE", "RMW_IMPLEMENTATION"):
         os.environ.pop(name, None)
-
-
-def _domain() -> int:
-    """Return a domain that differs between the workers of one run, and most probably between runs."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    return DOMAINS[(zlib.crc32(run.encode()) + int(worker)) % len(DOMAINS)]
 
 
 @pytest.fixture(scope="session", autouse=True)

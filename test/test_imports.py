@@ -49,6 +49,7 @@ HTTP_PACKAGES = {"requests", "urllib3", "http", "pyrate_limiter", "socket", "aio
 ONLY_IN = {
     **dict.fromkeys(ROS_PACKAGES, frozenset({"ros"})),
     **dict.fromkeys(HTTP_PACKAGES, frozenset({"tiles"})),
+    "socket": frozenset({"tiles", "ros"}),
     "torch": frozenset({"matching", "estimation", "simulation", "training"}),
     **dict.fromkeys(("accelerate", "tensorboard"), frozenset({"training"})),
 }

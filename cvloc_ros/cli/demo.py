@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -45,10 +44,12 @@ def demo(
         seed: Chooses the simulated town, the route and all errors; the drive is kept for the next time.
         seconds: Length of the drive.
         rate: Speed of the playback; 1 is real time.
-        domain: ROS domain of node and player; by default one that is hardly used by anybody else.
+        domain: ROS domain of node and player; by default one that nobody else on this machine uses.
         threads: CPU threads of the matcher; 0 lets it choose.
         renderer: gl needs OpenGL by EGL; flat shows a plane and needs none; auto takes gl where there is one.
     """
+    from cvloc_ros.ros.domains import claim_domain
+
     if importlib.util.find_spec("rclpy") is None:
         msg = "the demo needs rclpy, which this Python lacks; run `make demo`, or install requirements/ros-wheels.txt"
         raise CvlocError(msg)
@@ -56,7 +57,7 @@ def demo(
     drive, recording = out / "drive", out / "bag"
     _prepare(scene, drive, recording)
     parameters = _parameters(scene, drive, out, threads)
-    chosen = 20 + os.getpid() % 80 if domain is None else domain
+    chosen = claim_domain() if domain is None else domain
     _say(f"node and player talk on ROS_DOMAIN_ID={chosen}, on this machine only\n")
     with Process(
         "cvloc_ros.ros.main",

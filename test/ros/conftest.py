@@ -4,19 +4,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
-WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-# Above 101 the ports of a domain are among those that Linux gives to anybody.
-RUN = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-os.environ["ROS_DOMAIN_ID"] = str(20 + (RUN + WORKER) % 80)
-os.environ.setdefault("ROS_LOG_DIR", "/tmp/cvloc_ros_test_log")
-
-import pytest  # noqa: E402
+import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
 sys.path.insert(0, str(Path(__file__).parent))
