@@ -19,7 +19,7 @@ def claim_domain() -> int:
     """Return a ROS_DOMAIN_ID that is this process's own on this machine until it ends.
 
     Domain d owns the UDP ports 7400 + 250 d to 7649 + 250 d (RTPS 2.5, 9.6.2.3). The last, of a 120th participant, is
-    kept bound as the sign that the domain is taken; the port of the first participant tells of anybody who left no sign.
+    kept bound as the sign that the domain is taken; the port of the first participant tells of whoever left no sign.
 
     Raises:
         CvlocError: all are taken.
