@@ -1,9 +1,10 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the files that are installed beside the code: configuration, launch files, views."""
+"""Finds the files that are installed beside the code (configuration, launch files, weights, views); digests."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -33,6 +34,15 @@ def find(relative: str) -> Path:
         tried.append(str(path))
     msg = f"{relative} was not found in {', '.join(tried)}; install {_PACKAGE} again or give the path of the file"
     raise ConfigError(msg)
+
+
+def sha256(path: Path) -> str:
+    """Return the digest of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _folders() -> Iterator[Path]:

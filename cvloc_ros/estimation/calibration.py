@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -120,7 +119,7 @@ def _find(matcher: str, weights: Path | None) -> Calibration | None:
     if found.matcher != matcher:
         msg = f"{path} is the calibration of {found.matcher}, matcher.name is {matcher}; {REMEDY}"
         raise ConfigError(msg)
-    if weights is not None and (digest := sha256(weights)) != found.weights_sha256:
+    if weights is not None and (digest := resources.sha256(weights)) != found.weights_sha256:
         there = found.weights_sha256[:12] or "none"
         msg = f"{path} belongs to other weights (sha256 {there}) than {weights.name} ({digest[:12]}); {REMEDY}"
         raise ConfigError(msg)
@@ -166,12 +165,3 @@ def trouble(given: Config, calibration: Calibration | None) -> str:
         f"covariance not calibrated: {name} has no calibration, estimation.{', '.join(keys)} are safe values; "
         f"make one with cvloc calibrate --matcher {name}"
     )
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from torch import Tensor
 from cvloc_ros.errors import ModelError
 from cvloc_ros.matching import weights
 from cvloc_ros.matching.layers import dinov2, dinov3
+from cvloc_ros.resources import sha256
 
 _DINO = "https://dl.fbaipublicfiles.com/dinov2"
 _HUB = "https://huggingface.co"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +120,7 @@ def examine(path: Path | str) -> Found:
     file = weights.find_file(path)
     tensors = weights.read_tensors(file)
     numbers = sum(value.numel() for value in tensors.values())
-    return Found(_recognise(tensors, file), len(tensors), numbers, digest(file), file.stat().st_size)
-
-
-def digest(file: Path) -> str:
-    """Return the SHA-256 of a file as hex digits."""
-    found = hashlib.sha256()
-    with file.open("rb") as opened:
-        while chunk := opened.read(_CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
+    return Found(_recognise(tensors, file), len(tensors), numbers, sha256(file), file.stat().st_size)
 
 
 def _recognise(tensors: Mapping[str, Tensor], file: Path) -> str:
@@ -256,4 +246,4 @@ def _in_folder(folder: Path) -> Found:
     else:
         model = _recognise(tensors, file)
     numbers = sum(value.numel() for value in tensors.values())
-    return Found(model, len(tensors), numbers, digest(file), file.stat().st_size)
+    return Found(model, len(tensors), numbers, sha256(file), file.stat().st_size)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from cvloc_ros.config import Matching
 from cvloc_ros.errors import ModelError
+from cvloc_ros.matching import shipped
 from cvloc_ros.types import GroundProjector, Matcher
 
 if TYPE_CHECKING:
@@ -39,21 +40,32 @@ def create(config: Matching, project_ground: GroundProjector) -> Matcher:
         raise ModelError(msg)
     module, name = MATCHERS[config.name].split(":")
     cls = getattr(importlib.import_module(module), name)
-    return cast("Matcher", cls(config, select_device(config), project_ground))
+    return cast("Matcher", cls(_with_file(config), select_device(config), project_ground))
 
 
 def weights_file(config: Matching) -> Path | None:
-    """Return the file of the matcher's own weights; None for a matcher that has none.
+    """Return the file of the matcher's own weights, shipped ones by their name; None for a matcher that has none.
 
     Raises:
-        ModelError: weights are named, and are not there.
+        ModelError: weights are named and are not there, or shipped ones are damaged.
     """
-    weights = getattr(getattr(config, config.name, None), "weights", "")
-    if not weights:
+    given = getattr(getattr(config, config.name, None), "weights", "")
+    if not given:
         return None
+    if given in shipped.NAMES:
+        return shipped.locate(config.name, given)
     from cvloc_ros.matching.weights import find_file  # brings torch
 
-    return find_file(weights)
+    return find_file(given)
+
+
+def _with_file(config: Matching) -> Matching:
+    """Put the path of shipped weights in the place of their name."""
+    section = getattr(config, config.name, None)
+    if getattr(section, "weights", "") not in shipped.NAMES:
+        return config
+    own = section.model_copy(update={"weights": str(weights_file(config))})  # type: ignore[union-attr]
+    return config.model_copy(update={config.name: own})
 
 
 def select_device(config: Matching) -> torch.device:

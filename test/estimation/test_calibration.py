@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cvloc_ros import resources
 from cvloc_ros.config import Config, merge
 from cvloc_ros.errors import ConfigError, CvlocError
 from cvloc_ros.estimation import calibration
@@ -23,7 +24,7 @@ def weights(folder: Path) -> Path:
 
 
 def write(path: Path, **changes: object) -> Calibration:
-    made = Calibration(matcher="fg2", weights_sha256=calibration.sha256(path), values=VALUES, provenance={"suite": "s"})
+    made = Calibration(matcher="fg2", weights_sha256=resources.sha256(path), values=VALUES, provenance={"suite": "s"})
     made = made.model_copy(update=changes)
     made.save(beside("fg2", path))
     return made

@@ -15,13 +15,14 @@ from tqdm import tqdm
 import cvloc_ros
 from cvloc_ros.config import Config
 from cvloc_ros.errors import ConfigError, CvlocError
-from cvloc_ros.estimation.calibration import FALLBACK, Calibration, sha256
+from cvloc_ros.estimation.calibration import FALLBACK, Calibration
 from cvloc_ros.evaluation.calibration.fit import Fit
 from cvloc_ros.evaluation.calibration.samples import Collector, DriveSamples
 from cvloc_ros.evaluation.suite.job import replay_job
 from cvloc_ros.evaluation.suite.plan import Choice, Plan, make_plan, resolve
 from cvloc_ros.evaluation.suite.spec import Suite
 from cvloc_ros.matching.registry import MATCHERS, weights_file
+from cvloc_ros.resources import sha256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
