@@ -24,7 +24,8 @@ from setuptools.dist import Distribution
 HERE = Path(__file__).parent.resolve()
 PREFIX = Path(sys.prefix)
 STAGE = HERE / "build" / "stage"
-INTERFACES = {"tf2_msgs": HERE / "standins" / "tf2_msgs", "cvloc_ros": HERE}
+STANDINS = ("geographic_msgs", "tf2_msgs")
+INTERFACES = {**{name: HERE / "standins" / name for name in STANDINS}, "cvloc_ros": HERE}
 SHARED = ("msg", "launch", "config", "rviz", "foxglove")
 WITH_MESSAGES = (PREFIX / "share/rosidl_default_generators/package.xml").exists() and bool(shutil.which("cmake"))
 

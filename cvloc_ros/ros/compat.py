@@ -59,7 +59,13 @@ LocalizationStatus: Any = None
 with contextlib.suppress(ImportError):
     from cvloc_ros.msg import LocalizationStatus  # type: ignore[no-redef]
 
+GeoPoseWithCovarianceStamped: Any = None
+"""Of geographic_msgs, where that is installed; no stand-in would be of use to who listens with the real one."""
+with contextlib.suppress(ImportError):
+    from geographic_msgs.msg import GeoPoseWithCovarianceStamped  # type: ignore[no-redef]
+
 __all__ = [
-    "INSTALLED", "CvBridge", "LocalizationStatus", "StaticTransformBroadcaster", "SubscriptionEventCallbacks",
-    "TransformBroadcaster", "create_cloud", "euler_from_quaternion", "quaternion_from_euler", "read_points",
+    "INSTALLED", "CvBridge", "GeoPoseWithCovarianceStamped", "LocalizationStatus", "StaticTransformBroadcaster",
+    "SubscriptionEventCallbacks", "TransformBroadcaster", "create_cloud", "euler_from_quaternion",
+    "quaternion_from_euler", "read_points",
 ]  # fmt: skip

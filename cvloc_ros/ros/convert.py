@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -78,15 +79,13 @@ def fix(estimate: PoseEstimate, stamp_ns: int, frame_id: str, projection: Projec
     Raises:
         GeoError: the pose lies outside the projection.
     """
-    lat, lon = projection.to_geodetic(estimate.pose.xy)
-    turn = Pose2(0.0, 0.0, -projection.yaw_of_east(estimate.pose.xy))
-    J = turn.apply(np.eye(2)).T
+    lat, lon, _, planar = _on_the_earth(estimate, projection)
     covariance = np.diag([0.0, 0.0, messages.UNOBSERVED_VARIANCE])
-    covariance[:2, :2] = J @ estimate.covariance[:2, :2] @ J.T
+    covariance[:2, :2] = planar[:2, :2]
     return NavSatFix(
         header=header(stamp_ns, frame_id),
         status=NavSatStatus(status=NavSatStatus.STATUS_FIX, service=0),
-        latitude=float(lat), longitude=float(lon), altitude=math.nan,
+        latitude=lat, longitude=lon, altitude=math.nan,
         position_covariance=[float(value) for value in covariance.ravel()],
         position_covariance_type=NavSatFix.COVARIANCE_TYPE_KNOWN,
     )  # fmt: skip
@@ -94,6 +93,34 @@ def fix(estimate: PoseEstimate, stamp_ns: int, frame_id: str, projection: Projec
 
 def datum(projection: Projection, stamp_ns: int, frame_id: str) -> NavSatFix:
     """Make the origin of the map; covariance unknown, as it is a definition."""
+def geopose(estimate: PoseEstimate, stamp_ns: int, frame_id: str, projection: Projection) -> Any:
+    """Make a geographic_msgs/GeoPoseWithCovarianceStamped; `compat` tells whether that message is installed.
+
+    Its covariance (m², rad²) is over latitude, longitude, altitude and the rotations about east, north and up: north
+    comes before east. The orientation is that in east-north-up; the altitude is unknown (NaN).
+
+    Raises:
+        GeoError: the pose lies outside the projection.
+    """
+    lat, lon, yaw_rad, planar = _on_the_earth(estimate, projection)
+    north_first = [1, 0, 2]
+    result = compat.GeoPoseWithCovarianceStamped(header=header(stamp_ns, frame_id))
+    position = result.pose.pose.position
+    position.latitude, position.longitude, position.altitude = lat, lon, math.nan
+    result.pose.pose.orientation = quaternion(yaw_rad)
+    result.pose.covariance = messages.covariance_36(planar[np.ix_(north_first, north_first)])
+    return result
+
+
+def _on_the_earth(estimate: PoseEstimate, projection: Projection) -> tuple[float, float, float, F64]:
+    """Return latitude, longitude (deg), yaw (rad) and covariance (3, 3) of a pose in east-north-up at its place."""
+    lat, lon = projection.to_geodetic(estimate.pose.xy)
+    east_rad = projection.yaw_of_east(estimate.pose.xy)
+    J = np.eye(3)
+    J[:2, :2] = Pose2(0.0, 0.0, -east_rad).apply(np.eye(2)).T
+    return float(lat), float(lon), estimate.pose.yaw_rad - east_rad, J @ estimate.covariance @ J.T
+
+
     return NavSatFix(
         header=header(stamp_ns, frame_id),
         status=NavSatStatus(status=NavSatStatus.STATUS_FIX, service=0),

@@ -25,7 +25,7 @@ from cvloc_ros.ros.status import Circumstances, status_message
 from cvloc_ros.ros.tf import TfOutput
 from cvloc_ros.session import Session
 from cvloc_ros.status_fields import innovation
-from cvloc_ros.types import F64, NOT_ATTEMPTED, LocalizationResult, Status
+from cvloc_ros.types import F64, NOT_ATTEMPTED, LocalizationResult, PoseEstimate, Status
 
 RELIABLE = QoSProfile(depth=10)
 LATEST = QoSProfile(depth=1)
@@ -39,6 +39,18 @@ TOPICS: dict[str, tuple[Any, QoSProfile]] = {
     "~/markers": (MarkerArray, LATEST),
     "~/search_window": (PolygonStamped, LATEST),
 }
+
+OPTIONAL = {
+    "~/geopose": ("GeoPoseWithCovarianceStamped", "geographic_msgs is not installed"),
+    "~/status": ("LocalizationStatus", "cvloc_ros/msg/LocalizationStatus was not generated"),
+}
+"""Topics whose message may be absent: its name in `compat`, and what to say then."""
+
+
+def offered_topics() -> dict[str, tuple[Any, QoSProfile]]:
+    """Return type and QoS of every topic whose message is installed; the debug topics are not among them."""
+    optional = {name: getattr(compat, message) for name, (message, _) in OPTIONAL.items()}
+    return {**TOPICS, **{name: (kind, RELIABLE) for name, kind in optional.items() if kind is not None}}
 
 
 class Outputs:
@@ -54,12 +66,11 @@ class Outputs:
         self._last_pose_ns: int | None = None
         self._last_status: Status | None = None
         self._datum: tuple[float, float] | None = None
-        topics = dict(TOPICS)
-        if compat.LocalizationStatus is not None:
-            topics["~/status"] = (compat.LocalizationStatus, RELIABLE)
         self._publishers = {
-            name: node.create_lifecycle_publisher(kind, name, qos) for name, (kind, qos) in topics.items()
+            name: node.create_lifecycle_publisher(kind, name, qos) for name, (kind, qos) in offered_topics().items()
         }
+        for name in sorted(OPTIONAL.keys() - self._publishers.keys()):
+            node.get_logger().info(f"{name} is not published: {OPTIONAL[name][1]}")
         self._debug = DebugOutputs(node, config)
 
     def close(self) -> None:
@@ -118,12 +129,19 @@ class Outputs:
         self._publish("~/pose", convert.pose_with_covariance(estimate, stamp_ns, frames.map))
         self._publish("~/odometry", convert.odometry(estimate, stamp_ns, frames.map, frames.base))
         self._tf.update(estimate, stamp_ns)
-        if self._session.projection is not None:
-            try:
-                self._publish("~/fix", convert.fix(estimate, stamp_ns, frames.base, self._session.projection))
-            except GeoError as err:
-                self._health.trouble("fix output", str(err))
+        self._publish_geographic(estimate, stamp_ns, frames.base)
         return result
+
+    def _publish_geographic(self, estimate: PoseEstimate, stamp_ns: int, frame_id: str) -> None:
+        projection = self._session.projection
+        if projection is None:
+            return
+        try:
+            self._publish("~/fix", convert.fix(estimate, stamp_ns, frame_id, projection))
+            if "~/geopose" in self._publishers:
+                self._publish("~/geopose", convert.geopose(estimate, stamp_ns, frame_id, projection))
+        except GeoError as err:
+            self._health.trouble("fix output", str(err))
 
     def _publish_shapes(self, result: LocalizationResult, config: Config) -> None:
         shown = result.estimate or result.candidate
