@@ -137,7 +137,8 @@ ARGUMENTS = [
 """In the order of use: what, from which topics, on which map, how it runs."""
 
 VIEWED = (
-    "pose", "markers", "search_window", "debug/overlay", "debug/aerial", "debug/score", "debug/points", "odometry",
+    "pose", "markers", "search_window", "debug/overlay", "debug/aerial", "debug/score", "debug/points", "debug/map",
+    "odometry",
 )
 """Our topics in rviz/cvloc.rviz; they follow the namespace."""
 

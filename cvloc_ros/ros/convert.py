@@ -28,10 +28,12 @@ from visualization_msgs.msg import Marker, MarkerArray
 from cvloc_ros import messages
 from cvloc_ros.geo.projection import Projection
 from cvloc_ros.ros import compat
-from cvloc_ros.types import F64, LocalizationResult, Pose2, PoseEstimate, SearchWindow, Status
+from cvloc_ros.types import F32, F64, U8, LocalizationResult, Pose2, PoseEstimate, SearchWindow, Status
 
 ELLIPSE_SIGMA = 2.4477
 """Radius that holds 95 % of a planar normal distribution."""
+
+GOOD_COLOUR, BAD_COLOUR, PRIOR_COLOUR = (0.1, 0.8, 0.2), (0.9, 0.1, 0.1), (0.3, 0.55, 1.0)
 
 
 def time_message(stamp_ns: int) -> Time:
@@ -154,30 +156,68 @@ def ellipse_points(pose: Pose2, covariance: F64, sigma: float = ELLIPSE_SIGMA, c
     return pose.xy + sigma * (vectors @ (np.sqrt(np.maximum(values, 0))[:, None] * circle)).T
 
 
-def markers(estimate: PoseEstimate, stamp_ns: int, frame_id: str, *, accepted: bool) -> MarkerArray:
-    """Make the 95 % ellipse of the position and an arrow along the yaw: green if published, red if refused."""
-    colour = ColorRGBA(r=0.1, g=0.8, b=0.2, a=1.0) if accepted else ColorRGBA(r=0.9, g=0.1, b=0.1, a=1.0)
-    outline = Marker(header=header(stamp_ns, frame_id), ns="ellipse", id=0, type=Marker.LINE_STRIP, color=colour)
+def markers(result: LocalizationResult, frame_id: str) -> MarkerArray:
+    """Make one attempt visible: pose (green published, red refused) and prior (blue) with 95 % ellipses, and a text.
+
+    What the last attempt left is removed first, so that an old pose does not look like a new one.
+    """
+    stamped = header(result.stamp_ns, frame_id)
+    shown, made = result.estimate or result.candidate, [Marker(header=stamped, action=Marker.DELETEALL)]
+    if result.prior is not None:
+        made += _placed(stamped, "prior", result.prior.pose, result.prior.covariance, PRIOR_COLOUR)
+    if shown is not None:
+        colour = GOOD_COLOUR if result.estimate is not None else BAD_COLOUR
+        made += _placed(stamped, "pose", shown.pose, shown.covariance, colour)
+    place = shown or result.prior
+    if place is not None:
+        text = Marker(header=stamped, ns="status", type=Marker.TEXT_VIEW_FACING, text=_told(result))
+        text.pose.position = Point(x=float(place.pose.x_m), y=float(place.pose.y_m) - 3.0, z=1.0)
+        text.pose.orientation.w = 1.0
+        text.scale.z, text.color = 1.2, ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
+        made.append(text)
+    return MarkerArray(markers=made)
+
+
+def _placed(stamped: Header, name: str, pose: Pose2, covariance: F64, rgb: tuple[float, float, float]) -> list[Marker]:
+    """Make the 95 % ellipse of a position and an arrow along the yaw."""
+    colour = ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=1.0)
+    outline = Marker(header=stamped, ns=f"{name} ellipse", type=Marker.LINE_STRIP, color=colour)
     outline.pose.orientation.w = 1.0
-    outline.scale.x = 0.08
-    outline.points = _points(ellipse_points(estimate.pose, estimate.covariance))
-    arrow = Marker(header=header(stamp_ns, frame_id), ns="pose", id=0, type=Marker.ARROW, color=colour)
-    arrow.pose = pose_message(estimate.pose)
-    arrow.scale.x, arrow.scale.y, arrow.scale.z = 3.0, 0.4, 0.4
-    return MarkerArray(markers=[outline, arrow])
+    outline.scale.x = 0.15
+    outline.points = _points(ellipse_points(pose, covariance))
+    arrow = Marker(header=stamped, ns=name, type=Marker.ARROW, color=colour, pose=pose_message(pose))
+    arrow.scale.x, arrow.scale.y, arrow.scale.z = 4.0, 0.5, 0.5
+    return [outline, arrow]
+
+
+def _told(result: LocalizationResult) -> str:
+    shown = result.estimate or result.candidate
+    if shown is None:
+        return "\n".join([result.status.value, *result.reasons[:1]])
+    sigma_m = math.sqrt(max(float(np.linalg.eigvalsh(shown.covariance[:2, :2]).max()), 0.0))
+    sigma_deg = math.degrees(math.sqrt(max(float(shown.covariance[2, 2]), 0.0)))
+    numbers = f"score {shown.score:.2f}, sigma {sigma_m:.2f} m {sigma_deg:.1f} deg"
+    return "\n".join([result.status.value, numbers, *(result.reasons[:1] if result.estimate is None else ())])
 
 
 def _points(xy: F64) -> list[Point]:
     return [Point(x=float(x), y=float(y), z=0.0) for x, y in xy]
 
 
-def cloud(points: F64, names: Sequence[str], stamp_ns: int, frame_id: str) -> PointCloud2:
+def cloud(points: F64 | F32, names: Sequence[str], stamp_ns: int, frame_id: str) -> PointCloud2:
     """Make a cloud of single-precision points (N, number of names)."""
     fields = [
         PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
         for index, name in enumerate(names)
     ]
     return compat.create_cloud(header(stamp_ns, frame_id), fields, np.asarray(points, dtype=np.float32))
+
+
+def coloured_cloud(points: F64, rgb: U8, z_m: float, stamp_ns: int, frame_id: str) -> PointCloud2:
+    """Make a cloud of map points (N, 2) at one height with colours (N, 3), packed as viewers expect: 0x00RRGGBB."""
+    packed = (rgb.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)).view(np.float32)
+    rows = np.column_stack([points.astype(np.float32), np.full(len(points), z_m, np.float32), packed])
+    return cloud(rows, ("x", "y", "z", "rgb"), stamp_ns, frame_id)
 
 
 def refused(result: LocalizationResult, fault: str) -> LocalizationResult:

@@ -144,10 +144,8 @@ class Outputs:
             self._health.trouble("fix output", str(err))
 
     def _publish_shapes(self, result: LocalizationResult, config: Config) -> None:
-        shown = result.estimate or result.candidate
-        if shown is not None and self._heard("~/markers"):
-            accepted = result.estimate is not None
-            self._publish("~/markers", convert.markers(shown, result.stamp_ns, config.frames.map, accepted=accepted))
+        if result.status not in NOT_ATTEMPTED and self._heard("~/markers"):
+            self._publish("~/markers", convert.markers(result, config.frames.map))
         if result.window is not None and self._heard("~/search_window"):
             self._publish("~/search_window", convert.search_window(result.window, result.stamp_ns, config.frames.map))
 

@@ -159,3 +159,19 @@ def test_evidence_of_matches_are_their_places():
 
 def test_no_evidence_is_no_points():
     assert overlays.evidence_points(LocalizationResult(Status.NO_PRIOR, 1)).shape == (0, 3)
+
+
+def test_cells_lie_where_the_patch_has_their_colour():
+    points, rgb = overlays.cells(patch(), POSE.xy)
+    red = points[(rgb[:, 0] > 200) & (rgb[:, 1] < 50)]
+    assert red.mean(axis=0) == pytest.approx([POSE.x_m, POSE.y_m + 8.0], abs=0.06)
+    assert np.ptp(red, axis=0) == pytest.approx([1.7, 1.7], abs=0.3)
+
+
+def test_cells_leave_out_what_has_no_imagery_or_is_far():
+    here = patch()
+    here.valid[:, :300] = False
+    points, rgb = overlays.cells(here, POSE.xy, half_m=10.0)
+    assert points[:, 0].min() > POSE.x_m - 0.3
+    assert np.abs(points - POSE.xy).max() <= 10.0
+    assert len(points) == len(rgb) == pytest.approx(33 * 67, rel=0.05)

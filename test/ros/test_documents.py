@@ -21,7 +21,7 @@ def test_topics_and_their_types():
     offered = {name: kind for name, (kind, _) in outputs.TOPICS.items()}
     for name, kind in offered.items():
         assert rows()[name] == f"{kind.__module__.split('.')[0]}/{kind.__name__}"
-    assert set(debug.PICTURES) | {debug.POINTS, "~/status", "/diagnostics"} < set(rows())
+    assert set(debug.PICTURES) | {debug.POINTS, debug.MAP, "~/status", "/diagnostics"} < set(rows())
 
 
 def test_services_of_a_running_node(rig):

@@ -14,7 +14,7 @@ from geometry_msgs.msg import PolygonStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from rig import stamp_now, wait_for
 from sensor_msgs.msg import Image, NavSatFix, PointCloud2
-from visualization_msgs.msg import MarkerArray
+from visualization_msgs.msg import Marker, MarkerArray
 
 from cvloc_ros.ros import compat, debug
 
@@ -122,13 +122,31 @@ def test_shapes_and_debug_pictures_come_while_somebody_listens(driving):
     driving.listen("~/debug/points", PointCloud2, "best_effort")
     driving.send_image(stamp_now())
     assert len(driving.wait("~/search_window").polygon.points) == 4
-    assert {marker.ns for marker in driving.wait("~/markers").markers} == {"ellipse", "pose"}
+    wipe, *shown = driving.wait("~/markers").markers
+    assert wipe.action == Marker.DELETEALL
+    assert [marker.ns for marker in shown] == ["prior ellipse", "prior", "pose ellipse", "pose", "status"]
+    assert shown[-1].text.startswith("ok\nscore 0.70")
     for name in ("overlay", "aerial", "score"):
         picture = driving.wait(f"~/debug/{name}")
         assert (picture.encoding, picture.step) == ("rgb8", 3 * picture.width)
         assert len(picture.data) == picture.step * picture.height
     points = compat.read_points(driving.wait("~/debug/points"), ["x", "intensity"])
     assert list(points["intensity"]) == pytest.approx([1.0, 0.5, 0.2])
+
+
+def test_map_comes_in_colour_also_to_who_looks_later_while_the_vehicle_stands(driving):
+    driving.listen("~/pose", PoseWithCovarianceStamped)
+    driving.send_image(stamp_now())
+    driving.wait("~/pose")
+    driving.listen("~/debug/map", PointCloud2)
+    cloud = driving.wait("~/debug/map")
+    points = compat.read_points(cloud, ["x", "y", "rgb"])
+    assert cloud.header.frame_id == "map"
+    assert np.ptp(points["x"]) == pytest.approx(80.0, abs=1.0)
+    packed = np.ascontiguousarray(points["rgb"]).view(np.uint32)
+    assert set(packed >> 24) == {0}
+    assert (packed & 0xFF == packed >> 16).all()  # grey stripes
+    assert packed.max() == 0xC8C8C8
 
 
 def test_debug_pictures_are_not_made_for_nobody(driving, monkeypatch):
