@@ -93,8 +93,6 @@ def fix(estimate: PoseEstimate, stamp_ns: int, frame_id: str, projection: Projec
     )  # fmt: skip
 
 
-def datum(projection: Projection, stamp_ns: int, frame_id: str) -> NavSatFix:
-    """Make the origin of the map; covariance unknown, as it is a definition."""
 def geopose(estimate: PoseEstimate, stamp_ns: int, frame_id: str, projection: Projection) -> Any:
     """Make a geographic_msgs/GeoPoseWithCovarianceStamped; `compat` tells whether that message is installed.
 
@@ -123,6 +121,8 @@ def _on_the_earth(estimate: PoseEstimate, projection: Projection) -> tuple[float
     return float(lat), float(lon), estimate.pose.yaw_rad - east_rad, J @ estimate.covariance @ J.T
 
 
+def datum(projection: Projection, stamp_ns: int, frame_id: str) -> NavSatFix:
+    """Make the origin of the map; covariance unknown, as it is a definition."""
     return NavSatFix(
         header=header(stamp_ns, frame_id),
         status=NavSatStatus(status=NavSatStatus.STATUS_FIX, service=0),
