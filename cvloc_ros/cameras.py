@@ -40,6 +40,8 @@ class Cameras:
         self.depths = DepthImages(config)
         self.attitude_trouble = ""
         """Why the last image was taken to be level although an IMU is configured; empty if it was not."""
+        self.trouble = ""
+        """Why one of the last images could not be used beside the others; empty if all could, or none."""
 
     def set_calibration(self, camera: str, model: CameraModel) -> None:
         """Set or replace the model of one camera."""
@@ -67,6 +69,7 @@ class Cameras:
                 views.append(view)
             elif not refusal[1]:
                 refusal = view
+        self.trouble = refusal[1] if views else ""
         return views, refusal
 
     def _view(self, image: CameraImage) -> GroundView | Refusal:
@@ -117,6 +120,12 @@ class Cameras:
             return T_base_camera
         self.attitude_trouble = ""
         return level(T_base_camera, *nearest[1])
+
+
+def used(views: Sequence[GroundView], images: Sequence[CameraImage]) -> tuple[str, ...]:
+    """Name the cameras whose images of this moment are among the views, which hold earlier places as well."""
+    given = {(image.camera, image.stamp_ns) for image in images}
+    return tuple(view.camera_name for view in views if (view.camera_name, view.stamp_ns) in given)
 
 
 def _size_fault(rgb: U8, camera: CameraModel, mask: Mask | None) -> str:

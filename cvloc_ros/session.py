@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cvloc_ros import depth_images, other_filter
+from cvloc_ros import cameras, depth_images, other_filter
 from cvloc_ros.agreement import WITHOUT_HEADING, Agreement
 from cvloc_ros.antennas import Antennas
 from cvloc_ros.buffers import NewestSlot
@@ -89,6 +89,7 @@ class Session:
             "tf conflict": "; ".join(self.transforms.conflicts()),
             "antenna": self._antennas.trouble,
             "gnss": self._gnss_trouble,
+            "camera": self._cameras.trouble,
             "imu": self._cameras.attitude_trouble,
             "depth": self._cameras.depths.trouble,
             "calibration": self._uncalibrated,
@@ -215,7 +216,9 @@ class Session:
         self._last_ns, self._last_point = stamp_ns, point
         result = self._attempt(images, stamp_ns, point)
         elapsed = time.perf_counter() - begin
-        result = dataclasses.replace(result, timings_s={**result.timings_s, "total": elapsed})
+        result = dataclasses.replace(
+            result, cameras=cameras.used(result.views, images), timings_s={**result.timings_s, "total": elapsed}
+        )
         if result.estimate is not None and age_s is not None and age_s + elapsed > self.config.estimation.max_latency_s:
             late = f"{age_s + elapsed:.2f} s after the image, limit {self.config.estimation.max_latency_s}"
             result = refuse(result, Status.TOO_LATE, late)

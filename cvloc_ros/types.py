@@ -356,7 +356,10 @@ NOT_ATTEMPTED = frozenset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocalizationResult:
-    """One attempt. `estimate` is not None exactly when `status` is OK; a refused one is in `candidate`."""
+    """One attempt. `estimate` is not None exactly when `status` is OK; a refused one is in `candidate`.
+
+    `cameras` names those whose images of this moment were given to the matcher.
+    """
 
     status: Status
     stamp_ns: int
@@ -367,6 +370,7 @@ class LocalizationResult:
     window: SearchWindow | None = None
     patch: AerialPatch | None = None
     views: tuple[GroundView, ...] = ()
+    cameras: tuple[str, ...] = ()
     volume: ScoreVolume | None = None
     matches: Correspondences | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)

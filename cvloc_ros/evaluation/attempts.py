@@ -34,7 +34,10 @@ GNSS_GAP_S = 3.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
-    """One image set. `estimate` was published, `candidate` is that or the pose that was refused."""
+    """One image set. `estimate` was published, `candidate` is that or the pose that was refused.
+
+    `cameras` are those whose images of this moment were matched.
+    """
 
     number: int
     stamp_ns: int
@@ -75,7 +78,7 @@ def record(number: int, outcome: Outcome, session: Session) -> Attempt:
         number=number,
         stamp_ns=result.stamp_ns,
         log_time_ns=outcome.log_time_ns,
-        cameras=tuple(image.camera for image in outcome.images),
+        cameras=result.cameras,
         status=result.status,
         reasons=result.reasons,
         estimate=result.estimate,

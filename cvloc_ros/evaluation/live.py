@@ -128,7 +128,7 @@ def attempt_of(status: Any, published: Any, log_time_ns: int, session: Session) 
         number=int(status.sequence),
         stamp_ns=stamp_ns,
         log_time_ns=log_time_ns,
-        cameras=tuple(session.config.camera_names),
+        cameras=tuple(getattr(status, "cameras", ())),
         status=Status(status.status),
         reasons=tuple(str(reason) for reason in status.reasons),
         estimate=candidate if published is not None else None,

@@ -75,6 +75,7 @@ class MessageMaker:
             status=attempt.status.value,
             reasons=list(attempt.reasons),
             accepted=attempt.estimate is not None,
+            cameras=list(attempt.cameras),
             latency_s=math.nan,
             stages=list(attempt.timings_s),
             stage_s=np.full(len(attempt.timings_s), math.nan, np.float32),

@@ -26,7 +26,7 @@ ODOM_SILENT_S = 2.0
 JUMP_SHOWN_S = 10.0
 FOREIGN_CLOCK_S = 60.0
 AHEAD_S = 0.5
-MILD = ("odom frame", "filter frame", "tf conflict", "antenna", "imu", "calibration", "depth", "gnss")
+MILD = ("camera", "odom frame", "filter frame", "tf conflict", "antenna", "imu", "calibration", "depth", "gnss")
 """Standing faults that do not stop the output."""
 
 QUALITY = ("score", "ambiguity", "sigma_m", "sigma_deg", "protection_level_m", "depth_scale")
@@ -35,7 +35,7 @@ QUALITY = ("score", "ambiguity", "sigma_m", "sigma_deg", "protection_level_m", "
 KEYS: Mapping[str, tuple[str, ...]] = {
     "localization": (
         "state", "enabled", "device", "attempts", "published", "acceptance_rate", "consecutive_rejections",
-        "last_status", "last_reason", "pose_age_s", "latency_s", "innovation_sigma", *QUALITY,
+        "last_status", "last_reason", "cameras", "pose_age_s", "latency_s", "innovation_sigma", *QUALITY,
     ),
     "inputs": (
         "image_age_s.<camera>", "images.<camera>", "image_reliability.<camera>", "camera_info_age_s.<camera>",
@@ -122,6 +122,7 @@ def _localization(config: Config, seen: Snapshot, now: Situation) -> tuple[Findi
         "consecutive_rejections": seen.rejected_in_a_row,
         "last_status": "none" if result is None else result.status.value,
         "last_reason": _reason(result),
+        "cameras": " ".join(last.result.cameras) if last is not None else "",
         "pose_age_s": "never" if seen.pose_age_s is None else seen.pose_age_s,
         "latency_s": math.nan if last is None else last.latency_s,
         "innovation_sigma": math.nan if last is None else last.innovation_sigma,
@@ -162,7 +163,8 @@ def silent_cameras(config: Config, seen: Snapshot, now: Situation) -> list[str]:
 
 def _inputs(config: Config, seen: Snapshot, now: Situation) -> tuple[Findings, dict[str, Any]]:
     findings: Findings = [(WARN if what in MILD else ERROR, text) for what, text in seen.troubles.items()]
-    findings += [(ERROR, text) for text in silent_cameras(config, seen, now)]
+    silent = silent_cameras(config, seen, now)
+    findings += [(ERROR if len(silent) == len(config.camera_names) else WARN, text) for text in silent]
     values: dict[str, Any] = {}
     for name in config.camera_names:
         age = seen.ages_s.get(f"image {name}")

@@ -268,12 +268,13 @@ class CvlocNode(LifecycleNode):
         seen, situation = self.health.snapshot(), self._situation(config)
         message.status = diagnostics.statuses(name, config, seen, situation)
         self._diagnostics.publish(message)
-        self._tell_silence([] if config is None else diagnostics.silent_cameras(config, seen, situation))
+        silent = [] if config is None else diagnostics.silent_cameras(config, seen, situation)
+        self._tell_silence(silent if config is not None and len(silent) == len(config.camera_names) else [])
         for status in message.status:
             self._log_news(status)
 
     def _tell_silence(self, texts: list[str]) -> None:
-        """Say once on ~/status that images stay out; who waits for a pose looks there."""
+        """Say once on ~/status that the images of all cameras stay out; who waits for a pose looks there."""
         if texts and not self._silent and self._worker is not None:
             now_ns = self.get_clock().now().nanoseconds
             self._worker.report(LocalizationResult(Status.NO_IMAGE, now_ns, tuple(texts)))

@@ -32,6 +32,7 @@ def status_message(result: LocalizationResult, config: Config, around: Circumsta
         status=result.status.value,
         reasons=list(result.reasons),
         accepted=result.status is Status.OK,
+        cameras=list(result.cameras),
         latency_s=float(around.latency_s),
         stages=list(result.timings_s),
         stage_s=[float(value) for value in result.timings_s.values()],

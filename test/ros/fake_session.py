@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import time
@@ -122,7 +123,8 @@ class FakeSession(Session):
         self.threads.add(threading.get_ident())
         self.localized.append(tuple(images))
         time.sleep(self.delay_s)
-        return self.spoil(self._attempt(images, age_s))
+        result = dataclasses.replace(self._attempt(images, age_s), cameras=tuple(image.camera for image in images))
+        return self.spoil(result)
 
     def _attempt(self, images: Sequence[CameraImage], age_s: float) -> LocalizationResult:  # noqa: PLR0911
         stamp_ns = images[0].stamp_ns
