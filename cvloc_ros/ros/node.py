@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -24,6 +26,7 @@ from cvloc_ros.errors import ConfigError, CvlocError
 from cvloc_ros.other_filter import SOURCES
 from cvloc_ros.ros import diagnostics
 from cvloc_ros.ros.datum_check import DatumCheck
+from cvloc_ros.ros.entities import Entities
 from cvloc_ros.ros.health import Health
 from cvloc_ros.ros.image_sets import ImageSet
 from cvloc_ros.ros.inputs import Inputs
@@ -37,6 +40,7 @@ from cvloc_ros.session import Session
 from cvloc_ros.types import LocalizationResult, Status
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+ERROR = TransitionCallbackReturn.ERROR
 DIAGNOSTICS_PERIOD_S = 1.0
 STEADY = ClockType.STEADY_TIME
 
@@ -72,6 +76,7 @@ class CvlocNode(LifecycleNode):
         self._jump_handle = self.get_clock().create_jump_callback(back, post_callback=self._on_time_jump)
         self._change_state = self._service_change_state.callback
         self._service_change_state.callback = self._on_change_state
+        self._bare = Entities(self)
 
     # --- lifecycle
 
@@ -81,27 +86,29 @@ class CvlocNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Check the parameters, open map and matcher and warm up."""
-        return self._transition("configure", self._configure, lambda: super(CvlocNode, self).on_configure(state))
+        return self._transition("configure", self._configure, partial(super().on_configure, state), undo=self._cleanup)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the taps: publishers, worker, subscriptions."""
-        return self._transition("activate", lambda: super(CvlocNode, self).on_activate(state), self._activate)
+        undo = partial(self._quieten, state)
+        return self._transition("activate", partial(super().on_activate, state), self._activate, undo=undo)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close the taps; map and matcher stay."""
-        return self._transition("deactivate", self._deactivate, lambda: super(CvlocNode, self).on_deactivate(state))
+        return self._transition("deactivate", partial(self._quieten, state))
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free map, matcher and device."""
-        return self._transition("cleanup", self._cleanup, lambda: super(CvlocNode, self).on_cleanup(state))
+        return self._transition("cleanup", self._cleanup, partial(super().on_cleanup, state))
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Do what deactivate and cleanup do, from any state."""
-        return self._transition("shutdown", self.release, lambda: super(CvlocNode, self).on_shutdown(state))
+        """Do what deactivate and cleanup do, from any state; a fault ends in the same state."""
+        return self._transition("shutdown", self.release, partial(super().on_shutdown, state), undo=self.release)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything after a fault in a transition, so that configure can be tried again."""
-        return self._transition("error handling", self.release, lambda: super(CvlocNode, self).on_error(state))
+        steps = (self.release, self._bare.restore, partial(super().on_error, state))
+        return SUCCESS if self._succeeds("error handling", *steps) else FAILURE
 
     def _on_change_state(self, request: Any, response: Any) -> Any:
         """Refuse a transition that the state does not have; rclpy would end the process."""
@@ -115,35 +122,45 @@ class CvlocNode(LifecycleNode):
 
     def release(self) -> None:
         """Stop the worker and free everything; harmless when there is nothing to free."""
-        self._deactivate()
-        self._cleanup()
+        with ExitStack() as closing:
+            closing.callback(self._cleanup)
+            closing.callback(self._deactivate)
 
     def destroy_node(self) -> None:
         """Free everything, then destroy the node."""
-        self.release()
-        self._jump_handle.unregister()
-        super().destroy_node()
+        try:
+            self.release()
+        finally:
+            self._jump_handle.unregister()
+            super().destroy_node()
 
-    def _transition(self, name: str, *steps: Callable[[], Any]) -> TransitionCallbackReturn:
-        """Run the steps; rclpy would swallow an exception of a transition without a word."""
+    def _transition(
+        self, name: str, *steps: Callable[[], Any], undo: Callable[[], Any] | None = None
+    ) -> TransitionCallbackReturn:
+        """Run the steps. A fault is undone and answered with FAILURE, which leaves the state as it was.
+
+        What cannot be undone is an ERROR: `on_error` frees everything, and the node is unconfigured.
+        """
+        before = Entities(self)
+        if self._succeeds(name, *steps):
+            self._failure = ""
+            return SUCCESS
+        return FAILURE if undo is not None and self._succeeds(f"undoing {name}", undo, before.restore) else ERROR
+
+    def _succeeds(self, name: str, *steps: Callable[[], Any]) -> bool:
+        """Run the steps and show what they raise; rclpy would swallow an exception of a transition without a word."""
         try:
             for step in steps:
-                if step() not in (None, SUCCESS):
-                    return FAILURE
+                step()
         except CvlocError as err:
             self._failure = f"{name} failed: {err}"
             self.get_logger().error(self._failure)
-        except Exception as err:  # noqa: BLE001  shown, and answered with FAILURE
+        except Exception as err:  # noqa: BLE001  shown, and answered with FAILURE or ERROR
             self._failure = f"{name} failed: {type(err).__name__}: {err}"
             self.get_logger().error(f"{name} failed:\n{traceback.format_exc()}")
         else:
-            self._failure = ""
-            return SUCCESS
-        if name == "configure":
-            self._cleanup()
-        elif name == "activate":
-            self._deactivate()
-        return FAILURE
+            return True
+        return False
 
     def _configure(self) -> None:
         config = self.parameters.current
@@ -183,21 +200,34 @@ class CvlocNode(LifecycleNode):
         self._datum_check = DatumCheck(self, config, session, self.health)
 
     def _deactivate(self) -> None:
-        for part in (self._datum_check, self._inputs, self._tf_input):
-            if part is not None:
-                part.close()
-        if self._worker is not None:
-            self._worker.stop()
-            self._dropped_before += self._slot.dropped
-        if self._tf_output is not None:
-            self._tf_output.clear()
-        self._inputs = self._tf_input = self._worker = self._datum_check = None
+        """Close the taps, each of them, whatever one of them raises."""
+        with ExitStack() as closing:
+            if self._tf_output is not None:
+                closing.callback(self._tf_output.clear)
+            if self._worker is not None:
+                closing.callback(self._stop, self._worker)
+            for part in (self._tf_input, self._inputs, self._datum_check):
+                if part is not None:
+                    closing.callback(part.close)
+            self._inputs = self._tf_input = self._datum_check = None
+
+    def _stop(self, worker: Worker) -> None:
+        worker.stop()
+        self._dropped_before += self._slot.dropped
+        self._worker = None
+
+    def _quieten(self, state: LifecycleState) -> None:
+        """Close the taps and the publishers."""
+        with ExitStack() as closing:
+            closing.callback(super().on_deactivate, state)
+            closing.callback(self._deactivate)
 
     def _cleanup(self) -> None:
-        for part in (self._offered, self._prefetch, self._outputs, self._tf_output, self._session):
-            if part is not None:
-                part.close()
-        self._offered = self._prefetch = self._outputs = self._tf_output = self._session = None
+        with ExitStack() as closing:
+            for part in (self._session, self._tf_output, self._outputs, self._prefetch, self._offered):
+                if part is not None:
+                    closing.callback(part.close)  # the last one first
+            self._offered = self._prefetch = self._outputs = self._tf_output = self._session = None
 
     # --- between executor and worker
 

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.validate_topic_name import validate_topic_name
 
 from cvloc_ros import config, reference
 from cvloc_ros.config import Config
@@ -46,7 +48,7 @@ class Parameters:
         names = _camera_names(overrides.values())
         self._keys = {key.name: key for key in reference.parameters(names)}
         values, self.faults = _read(overrides.values(), self._keys)
-        self.faults += _check(values)
+        self.faults += _check(values) + _not_topics(values)
         for key in self._keys.values():
             default = list(names) if key.name == "camera_names" else key.default
             value = default if self.faults else values.get(key.name, default)
@@ -131,6 +133,20 @@ def _check(values: Mapping[str, Any]) -> list[str]:
     except ConfigError as err:
         return str(err).splitlines()
     return []
+
+
+def _not_topics(values: Mapping[str, Any]) -> list[str]:
+    """Return a line for each topic that ROS would refuse; activate would tell neither its name nor its key."""
+    topics = {name: value for name, value in values.items() if name.endswith("_topic") and value}
+    return [f"{name} = {value!r}: {fault}" for name, value in topics.items() if (fault := _not_topic(value))]
+
+
+def _not_topic(name: str) -> str:
+    try:
+        validate_topic_name(name)
+    except InvalidTopicNameException as err:
+        return str(err).splitlines()[0]
+    return ""
 
 
 def _read(items: Iterable[Parameter], keys: Mapping[str, reference.Key]) -> tuple[dict[str, Any], list[str]]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.config import Config
 from cvloc_ros.ros.image_sets import ImageSet
-from cvloc_ros.session import Session
+from cvloc_ros.session import Session, refuse
 from cvloc_ros.types import LocalizationResult, Status
 
 POLL_S = 0.005
@@ -76,13 +76,23 @@ class Worker:
     def _run(self) -> None:
         while not self._stopping.is_set():
             images = self._slot.take(IDLE_S)
-            try:
-                self._prepare()
-                if images:
-                    self._publish(self._attempt(images))
-            except Exception:  # noqa: BLE001  the thread must outlive any fault; the fault is shown
-                if not self._stopping.is_set():
-                    self._log.error(f"attempt failed:\n{traceback.format_exc()}")
+            self._guarded("reset or change of parameters", self._prepare)
+            if images:
+                self._guarded("attempt", self._handle, images)
+
+    def _guarded(self, what: str, step: Callable[..., None], *arguments: ImageSet) -> None:
+        try:
+            step(*arguments)
+        except Exception:  # noqa: BLE001  the thread must outlive any fault; the fault is shown
+            if not self._stopping.is_set():
+                self._log.error(f"{what} failed:\n{traceback.format_exc()}")
+
+    def _handle(self, images: ImageSet) -> None:
+        result = self._attempt(images)
+        if result.estimate is not None and self._reset.is_set():
+            # After the clock went back, a filter would take this for a pose of the future.
+            result = refuse(result, Status.OLD_STAMP, "clock or history were reset during the attempt")
+        self._publish(result)
 
     def _prepare(self) -> None:
         if self._reset.is_set():
@@ -93,8 +103,8 @@ class Worker:
             self._publish(self._refused.popleft())
         config = self._config()
         if config is not self._applied:
+            self._applied = config  # first: what cannot be applied is told once, not at every frame
             self._session.apply(config)
-            self._applied = config
 
     def _attempt(self, images: ImageSet) -> LocalizationResult:
         stamp_ns = images[0].stamp_ns

@@ -32,7 +32,7 @@ def rig():
     def make(namespace: str = "", *, start: bool = True, session=FakeSession, **parameters) -> Rig:
         made.append(Rig(namespace, session, parameters))
         if start:
-            assert made[-1].node.start()
+            assert made[-1].start()
         return made[-1]
 
     yield make

@@ -68,8 +68,32 @@ class Rig:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
         self._executor.add_node(self.vehicle)
-        self._thread = threading.Thread(target=self._executor.spin)
+        self._fault: Exception | None = None
+        self._thread = threading.Thread(target=self._spin)
         self._thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except Exception as err:  # noqa: BLE001  raised by close: a callback that raises would end the node
+            self._fault = err
+
+    def run(self, call: Callable[[], Any]) -> Any:
+        """Call in the executor's thread, as a service would.
+
+        rclpy's executor does not survive that another thread destroys what it is about to wait for.
+        """
+        answers: list[Any] = []
+        self._executor.create_task(lambda: answers.append(call()))
+        return wait_for(lambda: answers, what="call in the executor")[0]
+
+    def start(self) -> bool:
+        """Configure and activate."""
+        return self.run(self.node.start)
+
+    def transition(self, name: str) -> Any:
+        """Do configure, activate, deactivate, cleanup or shutdown; return what it came to."""
+        return self.run(getattr(self.node, f"trigger_{name}"))
 
     def _keep(self, session: FakeSession) -> FakeSession:
         self.sessions.append(session)
@@ -80,10 +104,13 @@ class Rig:
         return self.sessions[-1]
 
     def close(self) -> None:
+        fault = self._fault
         self._executor.shutdown()
         self._thread.join()
         self.node.destroy_node()
         self.vehicle.destroy_node()
+        if fault is not None:
+            raise fault
 
     # --- listening
 

@@ -97,6 +97,6 @@ def test_lifecycle_leaves_no_client_behind(rig):
     made = rig()
     before = len(list(made.node.clients))
     for _ in range(3):
-        made.node.trigger_deactivate()
-        made.node.trigger_activate()
+        made.transition("deactivate")
+        made.transition("activate")
     assert len(list(made.node.clients)) == before

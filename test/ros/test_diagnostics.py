@@ -194,7 +194,7 @@ def test_node_publishes_all_groups(rig):
 
 def test_fault_is_logged_when_it_appears_and_when_it_is_over(rig, capfd):
     made = rig(start=False)
-    made.node.trigger_configure()
+    made.transition("configure")
     for age in (5.0, 6.0):
         made.node.health.trouble("x", f"silent for {age} s")
         made.node.publish_diagnostics()

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
+from pathlib import Path
 
 import pytest
 from fake_session import FakeSession
@@ -15,8 +18,11 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rig import stamp_now, wait_for
 
 from cvloc_ros.errors import TileSourceError
+from cvloc_ros.ros.inputs import Inputs
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+ERROR = TransitionCallbackReturn.ERROR
+ROUND = ("configure", "activate", "deactivate", "cleanup")
 
 
 def label(made) -> str:
@@ -33,19 +39,44 @@ def test_whole_round_twice_leaves_nothing_behind(rig):
     bare, threads = topics(node), threading.active_count()
     timers, services = len(list(node.timers)), len(list(node.services))
     for _ in range(2):
-        assert node.trigger_configure() == SUCCESS
+        assert made.transition("configure") == SUCCESS
         configured = topics(node)
-        assert node.trigger_activate() == SUCCESS
+        assert made.transition("activate") == SUCCESS
         assert label(made) == "active"
         assert f"/{made.namespace}/image" in topics(node)
-        assert node.trigger_deactivate() == SUCCESS
+        assert made.transition("deactivate") == SUCCESS
         assert topics(node) == configured
-        assert node.trigger_cleanup() == SUCCESS
+        assert made.transition("cleanup") == SUCCESS
         assert topics(node) == bare
         assert made.session.closed
     assert threading.active_count() == threads
     assert (len(list(node.timers)), len(list(node.services))) == (timers, services)
     assert len(made.sessions) == 2
+
+
+def counts(node) -> dict[str, int]:
+    """Native threads and files of the process, and what the node has of each kind of entity."""
+    kinds = ("publishers", "subscriptions", "timers", "services", "clients", "waitables", "guards")
+    entities = {kind: len(list(getattr(node, kind))) for kind in kinds}
+    return {name: len(list(Path("/proc/self", name).iterdir())) for name in ("task", "fd")} | entities
+
+
+def test_25_rounds_leave_no_thread_file_entity_or_object(rig):
+    made = rig(start=False)
+    node = made.node
+    for name in ROUND:  # the first round loads libraries
+        made.transition(name)
+    before, made_parts = counts(node), []
+    for _ in range(25):
+        assert [made.transition(name) for name in ROUND[:2]] == [SUCCESS, SUCCESS]
+        parts = (node._session, node._outputs, node._inputs, node._worker, node._tf_input, node._tf_output)
+        made_parts += [weakref.ref(part) for part in parts]
+        del parts
+        assert [made.transition(name) for name in ROUND[2:]] == [SUCCESS, SUCCESS]
+    made.sessions.clear()
+    gc.collect()
+    assert counts(node) == before
+    assert [ref() for ref in made_parts if ref() is not None] == []
 
 
 def test_localizes_again_after_deactivate_and_activate(rig):
@@ -54,8 +85,8 @@ def test_localizes_again_after_deactivate_and_activate(rig):
     made.ready_to_drive()
     made.send_image(stamp_now())
     made.wait("~/pose")
-    assert made.node.trigger_deactivate() == SUCCESS
-    assert made.node.trigger_activate() == SUCCESS
+    assert made.transition("deactivate") == SUCCESS
+    assert made.transition("activate") == SUCCESS
     made.ready_to_drive()
     made.send_image(stamp_now())
     made.wait("~/pose", 2)
@@ -63,7 +94,7 @@ def test_localizes_again_after_deactivate_and_activate(rig):
 
 def test_shutdown_from_active_frees_everything(rig):
     made = rig()
-    assert made.node.trigger_shutdown() == SUCCESS
+    assert made.transition("shutdown") == SUCCESS
     assert label(made) == "finalized"
     assert made.session.closed
 
@@ -74,7 +105,7 @@ def test_error_of_the_map_fails_configure_with_its_message(rig):
         raise TileSourceError(msg)
 
     made = rig(start=False, session=closed_map)
-    assert made.node.trigger_configure() == FAILURE
+    assert made.transition("configure") == FAILURE
     assert label(made) == "unconfigured"
     assert "map.mbtiles does not exist" in made.node._failure
 
@@ -90,8 +121,8 @@ def test_unexpected_error_fails_configure_and_it_can_be_tried_again(rig):
         return FakeSession(config)
 
     made = rig(start=False, session=second_time)
-    assert made.node.trigger_configure() == FAILURE
-    assert made.node.trigger_configure() == SUCCESS
+    assert made.transition("configure") == FAILURE
+    assert made.transition("configure") == SUCCESS
 
 
 def test_failing_warm_up_closes_the_session_again(rig):
@@ -101,19 +132,56 @@ def test_failing_warm_up_closes_the_session_again(rig):
             raise TileSourceError(msg)
 
     made = rig(start=False, session=Cold)
-    assert made.node.trigger_configure() == FAILURE
+    assert made.transition("configure") == FAILURE
     assert made.session.closed
+
+
+def test_fault_half_way_through_activate_leaves_no_tap_behind(rig, monkeypatch):
+    def broken(inputs):
+        msg = "no more sockets"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(Inputs, "_adapt", broken)
+    made = rig(start=False)
+    assert made.transition("configure") == SUCCESS
+    configured, before = topics(made.node), counts(made.node)
+    assert made.transition("activate") == FAILURE
+    assert label(made) == "inactive"
+    assert "no more sockets" in made.node._failure
+    assert (topics(made.node), counts(made.node)) == (configured, before)
+    assert not [item for item in made.node.publishers if getattr(item, "is_activated", False)]
+
+
+@pytest.mark.parametrize(("transition", "part"), [("deactivate", "_inputs"), ("cleanup", "_offered")])
+def test_fault_while_closing_is_told_and_frees_everything_else(rig, transition, part):
+    def broken():
+        msg = "will not close"
+        raise RuntimeError(msg)
+
+    made = rig(start=False)
+    bare = topics(made.node)
+    made.start()
+    if transition == "cleanup":
+        made.transition("deactivate")
+    getattr(made.node, part).close = broken
+    assert made.transition(transition) == ERROR
+    assert label(made) == "unconfigured"
+    assert f"{transition} failed: RuntimeError: will not close" in made.node._failure
+    assert made.session.closed
+    assert topics(made.node) == bare
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cvloc-")]
+    assert made.start()
 
 
 def test_cuda_asked_for_and_missing_fails_configure(rig):
     made = rig(start=False, matcher__device="cuda")
-    assert not made.node.start()
+    assert not made.start()
     assert "CUDA" in made.node._failure
 
 
 def test_tf_prior_with_own_tf_output_is_refused(rig):
     made = rig(start=False, prior__source="tf", output__tf_mode="map_to_odom")
-    assert not made.node.start()
+    assert not made.start()
     assert "output.tf_mode" in made.node._failure
 
 
@@ -153,7 +221,7 @@ def test_deactivate_waits_for_the_attempt_under_way(rig, busy):
         made.session.delay_s = 0.3
         made.send_image(stamp_now())
         wait_for(lambda: made.session.localized)
-    assert made.node.trigger_deactivate() == SUCCESS
+    assert made.transition("deactivate") == SUCCESS
     assert not [thread for thread in threading.enumerate() if thread.name == "cvloc-worker"]
 
 

@@ -33,5 +33,5 @@ def test_filter_as_prior_and_a_transform_of_our_own_exclude_each_other(rig):
     made = rig(
         start=False, prior__source="filter", inputs__filter_topic="odometry/global", output__tf_mode="map_to_odom"
     )
-    assert not made.node.start()
+    assert not made.start()
     assert "set output.tf_mode to none" in made.node._failure

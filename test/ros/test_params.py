@@ -89,6 +89,12 @@ def test_all_faults_are_told_at_once(declared):
         _ = made.current
 
 
+def test_topic_name_that_ros_refuses_is_told_with_its_key(declared):
+    faults = declared(inputs__fix_topic="gnss fix", inputs__odom_topic="~/odom", inputs__imu_topic="").faults
+    assert len(faults) == 1
+    assert faults[0].startswith("inputs.fix_topic = 'gnss fix': ")
+
+
 def test_integers_stand_for_doubles_but_text_does_not(declared):
     assert declared(search__radius_max_m=40).current.search.radius_max_m == 40.0
     assert declared(search__radius_max_m="40").faults
@@ -139,6 +145,6 @@ def test_worker_applies_a_change_before_the_next_frame(rig):
 
 def test_unknown_parameter_stops_configuration_with_the_message(rig):
     made = rig(start=False, tiles__sourc="x")
-    assert not made.node.start()
+    assert not made.start()
     assert "did you mean tiles.source?" in made.node._failure
     assert not made.sessions
