@@ -21,14 +21,25 @@ from cvloc_ros.config.gridloc import GridLoc
 from cvloc_ros.config.loc2 import Depth, Loc2
 from cvloc_ros.config.matching import Classical, Matching
 from cvloc_ros.config.section import Section, param
-from cvloc_ros.config.sections import Camera, Estimation, Frames, Geo, Inputs, Output, Prior, Search, Tiles
+from cvloc_ros.config.sections import (
+    Camera,
+    Diagnostics,
+    Estimation,
+    Frames,
+    Geo,
+    Inputs,
+    Output,
+    Prior,
+    Search,
+    Tiles,
+)
 from cvloc_ros.config.viewbridge import ViewBridge
 from cvloc_ros.errors import ConfigError
 
 __all__ = [
-    "Camera", "Classical", "Config", "Depth", "Estimation", "Fg2", "Frames", "Geo", "GridLoc", "Inputs", "Loc2",
-    "Matching", "Output", "Prior", "Search", "Section", "Tiles", "ViewBridge", "load", "merge", "param", "parse",
-    "walk",
+    "Camera", "Classical", "Config", "Depth", "Diagnostics", "Estimation", "Fg2", "Frames", "Geo", "GridLoc", "Inputs",
+    "Loc2", "Matching", "Output", "Prior", "Search", "Section", "Tiles", "ViewBridge", "load", "merge", "param",
+    "parse", "walk",
 ]  # fmt: skip
 
 
@@ -46,6 +57,7 @@ class Config(Section):
     matcher: Matching = Field(default_factory=Matching)
     estimation: Estimation = Field(default_factory=Estimation)
     output: Output = Field(default_factory=Output)
+    diagnostics: Diagnostics = Field(default_factory=Diagnostics)
     autostart: bool = param(True, "Configure and activate at start; false waits for a lifecycle manager.")
 
     @model_validator(mode="after")

@@ -284,3 +284,27 @@ class Output(Section):
                                dynamic=True)
     debug_rate_hz: float = param(2.0, "Largest rate of the debug images.", unit="Hz", gt=0, le=30, dynamic=True)
     image_timeout_s: float = param(3.0, "No image for this long is reported.", unit="s", gt=0, le=600, dynamic=True)
+
+
+class Diagnostics(Section):
+    """From when on /diagnostics warns or fails."""
+
+    pose_age_warn_s: float = param(
+        30.0, "No pose for so long, while the node is active and not paused, is a WARN.", unit="s", gt=0, le=1e6,
+        dynamic=True,
+    )
+    pose_age_error_s: float = param(120.0, "The same for an ERROR.", unit="s", gt=0, le=1e6, dynamic=True)
+    rejections_warn: int = param(
+        10, "So many poses found and refused since the last published one are a WARN.", ge=1, le=1000000, dynamic=True
+    )
+    rejections_error: int = param(50, "The same for an ERROR.", ge=1, le=1000000, dynamic=True)
+    odom_age_warn_s: float = param(2.0, "No odometry for so long is a WARN.", unit="s", gt=0, le=600, dynamic=True)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Diagnostics:
+        for name in ("pose_age_{}_s", "rejections_{}"):
+            warn, error = getattr(self, name.format("warn")), getattr(self, name.format("error"))
+            if warn > error:
+                msg = f"{name.format('warn')} {warn} must not exceed {name.format('error')} {error}"
+                raise ValueError(msg)
+        return self

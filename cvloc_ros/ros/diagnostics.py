@@ -1,6 +1,6 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""/diagnostics from what `Health` recorded. `KEYS` is the table of docs/diagnostics.md; a test keeps them in step."""
+"""/diagnostics from what `Health` recorded; `diagnostic_keys` tells what each key means."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ from cvloc_ros.config import Config
 from cvloc_ros.estimation.integrity import protection_level
 from cvloc_ros.ros.health import Snapshot
 from cvloc_ros.status_fields import without_secrets
-from cvloc_ros.types import LocalizationResult, Status, TileState
+from cvloc_ros.types import F64, LocalizationResult, Status, TileState
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
-REJECTIONS_WARN = 10
-REJECTIONS_ERROR = 50
-ODOM_SILENT_S = 2.0
 JUMP_SHOWN_S = 10.0
 FOREIGN_CLOCK_S = 60.0
 AHEAD_S = 0.5
@@ -31,24 +28,6 @@ MILD = ("camera", "odom frame", "filter frame", "tf conflict", "antenna", "imu",
 
 QUALITY = ("score", "ambiguity", "sigma_m", "sigma_deg", "protection_level_m", "depth_scale")
 """Values that tell how good the last pose was."""
-
-KEYS: Mapping[str, tuple[str, ...]] = {
-    "localization": (
-        "state", "enabled", "device", "attempts", "published", "acceptance_rate", "consecutive_rejections",
-        "last_status", "last_reason", "cameras", "pose_age_s", "latency_s", "innovation_sigma", *QUALITY,
-    ),
-    "inputs": (
-        "image_age_s.<camera>", "images.<camera>", "image_reliability.<camera>", "camera_info_age_s.<camera>",
-        "fix_age_s", "odom_age_s", "filter_age_s", "heading_age_s", "imu_age_s", "dropped_images", "incomplete_sets",
-        "refused.<input>: <reason>", "clock_jumps", "trouble.<what>",
-    ),
-    "map": (
-        "source", "attribution", "coverage", "tiles", "tiles_cached", "tiles_fetched", "tiles_pending",
-        "tiles_missing", "tiles_failed", "tiles_stale", "tiles_message", "prefetch", "datum_check",
-    ),
-    "timing": ("stage_ms.<stage>", "latency_p50_s", "latency_p95_s"),
-}  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -104,13 +83,17 @@ def _text(value: Any) -> str:
 def _localization(config: Config, seen: Snapshot, now: Situation) -> tuple[Findings, dict[str, Any]]:
     last = seen.recent[-1] if seen.recent else None
     result = seen.idle or (last.result if last is not None else None)
+    limits, reason = config.diagnostics, _reason(result)
+    refused = f"{seen.rejected_in_a_row} poses refused in a row, last: {_reason(None if last is None else last.result)}"
     findings: Findings = [(OK, "disabled" if not now.enabled else now.state)]
-    if seen.rejected_in_a_row >= REJECTIONS_WARN:
-        reason = _reason(last.result if last is not None else None)
-        level = ERROR if seen.rejected_in_a_row >= REJECTIONS_ERROR else WARN
-        findings.append((level, f"{seen.rejected_in_a_row} poses refused in a row, last: {reason}"))
+    if seen.rejected_in_a_row >= limits.rejections_warn:
+        level = ERROR if seen.rejected_in_a_row >= limits.rejections_error else WARN
+        findings.append((level, refused))
+    if now.enabled and seen.waiting_s is not None and seen.waiting_s > limits.pose_age_warn_s:
+        level = ERROR if seen.waiting_s > limits.pose_age_error_s else WARN
+        findings.append((level, f"no pose for {seen.waiting_s:.0f} s, last: {reason or 'no image was tried'}"))
     if result is not None and result.status is Status.ERROR:
-        findings.append((ERROR, _reason(result)))
+        findings.append((ERROR, reason))
     accepted = [attempt.result.status is Status.OK for attempt in seen.recent]
     return findings, {
         "state": now.state,
@@ -121,12 +104,26 @@ def _localization(config: Config, seen: Snapshot, now: Situation) -> tuple[Findi
         "acceptance_rate": float(np.mean(accepted)) if accepted else math.nan,
         "consecutive_rejections": seen.rejected_in_a_row,
         "last_status": "none" if result is None else result.status.value,
-        "last_reason": _reason(result),
+        "last_reason": reason,
         "cameras": " ".join(last.result.cameras) if last is not None else "",
         "pose_age_s": "never" if seen.pose_age_s is None else seen.pose_age_s,
         "latency_s": math.nan if last is None else last.latency_s,
+        **_prior(None if last is None else last.result),
         "innovation_sigma": math.nan if last is None else last.innovation_sigma,
         **_quality(None if last is None else last.result, config.estimation.integrity_risk),
+    }
+
+
+def _prior(result: LocalizationResult | None) -> dict[str, Any]:
+    prior = None if result is None else result.prior
+    found = None if result is None else result.estimate or result.candidate
+    window = None if result is None else result.window
+    apart = math.nan if prior is None or found is None else float(np.linalg.norm(found.pose.xy - prior.pose.xy))
+    return {
+        "prior_source": "" if prior is None else prior.source,
+        "prior_sigma_m": math.nan if prior is None else _sigma_m(prior.covariance),
+        "window_radius_m": math.nan if window is None else float(window.radius_m),
+        "innovation_m": apart,
     }
 
 
@@ -134,15 +131,19 @@ def _quality(result: LocalizationResult | None, risk: float) -> dict[str, float]
     estimate = None if result is None else result.estimate or result.candidate
     if result is None or estimate is None:
         return dict.fromkeys(QUALITY, math.nan)
-    largest = float(np.linalg.eigvalsh(estimate.covariance[:2, :2]).max())
     return {
         "score": float(estimate.score),
         "ambiguity": float(estimate.ambiguity),
-        "sigma_m": math.sqrt(max(largest, 0.0)),
+        "sigma_m": _sigma_m(estimate.covariance),
         "sigma_deg": math.degrees(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0))),
         "protection_level_m": protection_level(estimate, result.window, risk),
         "depth_scale": math.nan if estimate.scale is None else estimate.scale,
     }
+
+
+def _sigma_m(covariance: F64) -> float:
+    """Return the largest standard deviation of a position."""
+    return math.sqrt(max(float(np.linalg.eigvalsh(covariance[:2, :2])[-1]), 0.0))
 
 
 def _reason(result: LocalizationResult | None) -> str:
@@ -172,7 +173,7 @@ def _inputs(config: Config, seen: Snapshot, now: Situation) -> tuple[Findings, d
         values[f"images.{name}"] = seen.received.get(f"image {name}", 0)
         values[f"image_reliability.{name}"] = (now.reliability or {}).get(name, "unknown")
         values[f"camera_info_age_s.{name}"] = seen.ages_s.get(f"camera_info {name}", "never")
-    for source, limit in (("fix", config.prior.fix_max_age_s), ("odom", ODOM_SILENT_S)):
+    for source, limit in (("fix", config.prior.fix_max_age_s), ("odom", config.diagnostics.odom_age_warn_s)):
         if (age := seen.ages_s.get(source)) is not None and age > limit:
             findings.append((WARN, f"no {source} for {age:.1f} s"))
     others = ("fix", "odom", "filter", "heading", "imu")
@@ -214,8 +215,7 @@ def _timing(config: Config, seen: Snapshot) -> tuple[Findings, dict[str, Any]]:
         for stage, seconds in attempt.result.timings_s.items():
             stages.setdefault(stage, []).append(seconds * 1e3)
     values: dict[str, Any] = {
-        f"stage_ms.{stage}": f"p50 {np.percentile(ms, 50):.1f}, p95 {np.percentile(ms, 95):.1f}"
-        for stage, ms in stages.items()
+        f"stage_p{share}_ms.{stage}": _percentile(ms, share) for share in (50, 95) for stage, ms in stages.items()
     }
     latencies = [attempt.latency_s for attempt in seen.recent]
     values["latency_p50_s"] = _percentile(latencies, 50)

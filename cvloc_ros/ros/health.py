@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from cvloc_ros.types import F64, NOT_ATTEMPTED, LocalizationResult, Status
 
@@ -45,6 +48,9 @@ class Snapshot:
     clock_jump_age_s: float | None
     clock_jump: str
     pose_age_s: float | None
+    waiting_s: float | None
+    """Since the last pose, or since one could be expected: activation, end of a pause. None while none can be."""
+
     idle: LocalizationResult | None
     """Why the latest image was not tried; None if it was."""
 
@@ -66,12 +72,16 @@ class Health:
     _jumps: int = 0
     _jump: tuple[float, str] | None = None
     _pose_at: float | None = None
+    _waiting_from: float | None = None
     _idle: LocalizationResult | None = None
 
     def expect(self, source: str) -> None:
         """Start the age of an input that should come, so that silence from the start is noticed."""
         with self._lock:
-            self._seen.setdefault(source, self.clock())
+            now = self.clock()
+            self._seen.setdefault(source, now)
+            if self._waiting_from is None:
+                self._waiting_from = now
 
     def seen(self, source: str) -> None:
         """Note that an input arrived."""
@@ -102,6 +112,8 @@ class Health:
         """Note one result; return the number of attempts so far."""
         with self._lock:
             now = self.clock()
+            if self._idle is not None and self._idle.status is Status.DISABLED:
+                self._waiting_from = now
             if result.status in NOT_ATTEMPTED:
                 self._idle = result
                 return self._attempts
@@ -110,10 +122,10 @@ class Health:
             if result.status is Status.OK:
                 self._published += 1
                 self._rejected_in_a_row = 0
-                self._pose_at = now
+                self._pose_at = self._waiting_from = now
             elif result.candidate is not None:
                 self._rejected_in_a_row += 1
-            self._recent.append(Attempt(result, now, latency_s, innovation_sigma))
+            self._recent.append(Attempt(_without_pictures(result), now, latency_s, innovation_sigma))
             return self._attempts
 
     def place(self) -> F64 | None:
@@ -132,6 +144,7 @@ class Health:
         with self._lock:
             self._seen.clear()
             self._troubles.clear()
+            self._waiting_from = None
 
     def snapshot(self) -> Snapshot:
         """Return the state of this moment."""
@@ -150,5 +163,14 @@ class Health:
                 clock_jump_age_s=None if self._jump is None else now - self._jump[0],
                 clock_jump="" if self._jump is None else self._jump[1],
                 pose_age_s=None if self._pose_at is None else now - self._pose_at,
+                waiting_s=None if self._waiting_from is None else now - self._waiting_from,
                 idle=self._idle,
             )
+
+
+def _without_pictures(result: LocalizationResult) -> LocalizationResult:
+    """Return what is told of a result: fifty of them with images, imagery and scores would fill the memory."""
+    patch = result.patch
+    if patch is not None:
+        patch = dataclasses.replace(patch, rgb=np.zeros((0, 0, 3), np.uint8), valid=np.zeros((0, 0), np.bool_))
+    return dataclasses.replace(result, patch=patch, views=(), volume=None, matches=None)

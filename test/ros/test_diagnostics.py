@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,23 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rig import stamp_now, wait_for
 
 from cvloc_ros import config
-from cvloc_ros.ros import diagnostics
-from cvloc_ros.ros.diagnostics import ERROR, KEYS, OK, WARN, Situation
+from cvloc_ros.ros import diagnostic_keys, diagnostics
+from cvloc_ros.ros.diagnostic_keys import TABLE
+from cvloc_ros.ros.diagnostics import ERROR, OK, WARN, Situation
 from cvloc_ros.ros.health import Health
-from cvloc_ros.types import AerialPatch, LocalizationResult, Pose2, PoseEstimate, Status, TileState
+from cvloc_ros.types import (
+    AerialPatch,
+    LocalizationResult,
+    Pose2,
+    PoseEstimate,
+    PosePrior,
+    SearchWindow,
+    Status,
+    TileState,
+)  # fmt: skip
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "diagnostics.md"
+KEYS = {group: [row.key for row in rows] for group, rows in TABLE.items()}
 ACTIVE = Situation("active", enabled=True, device="cpu")
 
 
@@ -48,18 +61,20 @@ def refused(status: Status = Status.AMBIGUOUS, **fields) -> LocalizationResult:
     return LocalizationResult(status, 1, ("two places look alike",), candidate=estimate, **fields)
 
 
-def documented() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
-        if line.startswith("## "):
-            section = found.setdefault(line[3:], [])
-        elif match := re.match(r"\| `([^`]+)` \|", line):
-            section.append(match[1])
-    return found
+def test_document_has_the_table_of_the_code():
+    text = DOCUMENT.read_text(encoding="utf-8")
+    table = diagnostic_keys.render_markdown()
+    assert text[text.index("## ") :].strip() == table.strip(), "take the output of diagnostic_keys.render_markdown()"
 
 
-def test_document_and_code_have_the_same_keys():
-    assert documented() == {group: list(keys) for group, keys in KEYS.items()}
+def test_parameters_and_statuses_of_the_table_exist():
+    text = diagnostic_keys.render_markdown()
+    known = {key for key, _ in config.walk()}
+    named = {name for name in re.findall(r"`(\w+\.\w+)`", text) if not name.startswith("trouble.")}
+    assert named
+    assert named <= known
+    mild = next(row.warn for row in TABLE["inputs"] if row.key == "trouble.<what>")
+    assert set(re.findall("`([^`]+)`", mild)) == set(diagnostics.MILD)
 
 
 def test_every_key_that_is_sent_is_documented(health):
@@ -94,18 +109,108 @@ def test_paused_is_no_fault(health):
     assert (status.level, status.message) == (OK, "disabled")
 
 
-def test_refusals_in_a_row_warn_with_the_reason(health):
-    for _ in range(9):
-        health.attempt(refused(), 0.1, 2.0)
+def later(seconds: float, *sources: str) -> Callable[[Health], None]:
+    def happen(health: Health) -> None:
+        for source in sources:
+            health.expect(source) if source.startswith("image") else health.seen(source)
+        health.clock.now += seconds
+
+    return happen
+
+
+def attempts(count: int, **fields) -> Callable[[Health], None]:
+    return lambda health: [health.attempt(refused(**fields), 0.1, 2.0) for _ in range(count)]
+
+
+def late(seconds: float) -> Callable[[Health], None]:
+    return lambda health: health.attempt(refused(), seconds, 1.0)
+
+
+def patch(**tiles) -> AerialPatch:
+    state = TileState(tiles=4, **tiles)
+    return AerialPatch(
+        np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), bool), 1.0, np.eye(3)[:2], "(c) X", 0.5, (), state
+    )
+
+
+def one_camera_stays_out(health: Health) -> None:
+    later(3.1, "image front", "image rear")(health)
+    health.seen("image rear")
+
+
+TWO = config.parse({"camera_names": ["front", "rear"]})
+LEVELS = {
+    ("localization", "consecutive_rejections", WARN): attempts(10),
+    ("localization", "consecutive_rejections", ERROR): attempts(50),
+    ("localization", "last_status", ERROR): attempts(1, status=Status.ERROR),
+    ("localization", "pose_age_s", WARN): later(31.0, "image front"),
+    ("localization", "pose_age_s", ERROR): later(121.0, "image front"),
+    ("inputs", "image_age_s.<camera>", WARN): one_camera_stays_out,
+    ("inputs", "image_age_s.<camera>", ERROR): later(3.1, "image front", "image rear"),
+    ("inputs", "fix_age_s", WARN): later(5.1, "fix"),
+    ("inputs", "odom_age_s", WARN): later(2.1, "odom"),
+    ("inputs", "clock_jumps", WARN): lambda health: health.jump("the clock went back by 3.0 s"),
+    ("inputs", "trouble.<what>", WARN): lambda health: health.trouble("imu", "no attitude"),
+    ("inputs", "trouble.<what>", ERROR): lambda health: health.trouble("QoS", "publisher offers best effort"),
+    ("map", "coverage", WARN): attempts(1, status=Status.NO_TILES),
+    ("map", "tiles_failed", WARN): attempts(1, patch=patch(failed=2)),
+    ("timing", "latency_p95_s", WARN): late(2.0),
+    ("timing", "latency_p95_s", ERROR): late(1e8),
+}
+"""What brings each level about; configuration that failed has a test of its own."""
+
+
+@pytest.mark.parametrize(("group", "key", "level"), LEVELS)
+def test_level_of_the_table_is_reached(health, group, key, level):
+    LEVELS[group, key, level](health)
+    status = report(health, settings=TWO)[group]
+    assert status.level == level
+    assert status.message not in {"ok", "active"}
+
+
+def test_every_level_of_the_table_is_tried():
+    said = {
+        (group, row.key, level) for group, rows in TABLE.items() for row in rows
+        for level, text in ((WARN, row.warn), (ERROR, row.error)) if text
+    }  # fmt: skip
+    assert said == {*LEVELS, ("localization", "state", ERROR)}
+
+
+def test_levels_are_parameters(health):
+    settings = config.merge(config.Config(), {"diagnostics": {"rejections_warn": 2, "pose_age_warn_s": 5.0}})
+    attempts(2)(health)
+    assert report(health, settings=settings)["localization"].level == WARN
+    fresh = Health(clock=Clock())
+    later(6.0, "image camera")(fresh)
+    status = report(fresh, settings=settings)["localization"]
+    assert (status.level, status.message) == (WARN, "no pose for 6 s, last: no image was tried")
+
+
+def test_pause_is_not_counted_as_time_without_a_pose(health):
+    health.expect("image camera")
+    health.attempt(LocalizationResult(Status.DISABLED, 1, ("paused",)), 0.1, 1.0)
+    health.clock.now += 1000.0
+    assert report(health, dataclasses.replace(ACTIVE, enabled=False))["localization"].level == OK
+    health.attempt(refused(), 0.1, 1.0)
     assert report(health)["localization"].level == OK
-    health.attempt(refused(), 0.1, 2.0)
+
+
+def test_history_of_attempts_does_not_hold_their_pictures(health):
+    big = dataclasses.replace(patch(), rgb=np.zeros((500, 500, 3), np.uint8))
+    health.attempt(refused(patch=big), 0.1, 1.0)
+    kept = health.snapshot().recent[-1].result
+    assert (kept.patch.rgb.size, kept.views, kept.volume, kept.matches) == (0, (), None, None)
+    assert (kept.patch.coverage, kept.patch.tiles.tiles) == (0.5, 4)
+
+
+def test_refusals_in_a_row_tell_the_reason_and_the_distance_to_the_prior(health):
+    prior = PosePrior(Pose2(3.0, 4.0, 0.0), np.diag([4.0, 9.0, 0.1]), 1, yaw_known=True, source="odom+fix")
+    attempts(10, prior=prior, window=SearchWindow(prior.pose, 12.0, 0.3))(health)
     status = report(health)["localization"]
-    assert status.level == WARN
     assert "two places look alike" in status.message
-    assert values(status)["acceptance_rate"] == "0.000"
-    for _ in range(40):
-        health.attempt(refused(), 0.1, 2.0)
-    assert report(health)["localization"].level == ERROR
+    found = values(status)
+    assert (found["acceptance_rate"], found["innovation_m"], found["innovation_sigma"]) == ("0.000", "5.000", "2.000")
+    assert (found["prior_source"], found["prior_sigma_m"], found["window_radius_m"]) == ("odom+fix", "3.000", "12.000")
 
 
 def test_images_not_tried_by_design_do_not_count(health):
@@ -149,11 +254,8 @@ def test_clock_jump_warns_for_ten_seconds(health):
 
 
 def test_failed_tiles_warn_and_keys_stay_hidden(health):
-    patch = AerialPatch(
-        np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), bool), 1.0, np.eye(3)[:2], "(c) X", 0.5, (),
-        TileState(tiles=4, failed=2, message="403 from https://user:pw@t.example/1?key=SECRET"),
-    )  # fmt: skip
-    health.attempt(refused(patch=patch), 0.1, 1.0)
+    message = "403 from https://user:pw@t.example/1?key=SECRET"
+    health.attempt(refused(patch=patch(failed=2, message=message)), 0.1, 1.0)
     settings = config.merge(config.Config(), {"tiles": {"source": "https://t.example/{z}/{x}/{y}?token=SECRET"}})
     status = report(health, settings=settings)["map"]
     assert status.level == WARN
@@ -173,7 +275,7 @@ def test_latency_and_foreign_clocks(health, latency_s, level, words):
     status = report(health)["timing"]
     assert status.level == level
     assert words in status.message
-    assert values(status)["stage_ms.match"] == "p50 100.0, p95 100.0"
+    assert values(status)["stage_p50_ms.match"] == values(status)["stage_p95_ms.match"] == "100.000"
 
 
 def test_node_publishes_all_groups(rig):
