@@ -6,28 +6,73 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from cvloc_ros import reference
 from cvloc_ros.ros import debug, outputs
+from cvloc_ros.types import Status
 
 TEXT = (Path(__file__).parents[2] / "docs" / "ros.md").read_text(encoding="utf-8")
 
 
-def rows() -> dict[str, str]:
-    return {match[1]: match[2] for match in re.finditer(r"^\| `([^`]+)` \| `([^`]+)` \|", TEXT, re.MULTILINE)}
+def rows(section: str) -> dict[str, tuple[str, str]]:
+    """First name -> first type and QoS of the table in a section."""
+    text = TEXT.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1:4] for line in text.splitlines() if line.startswith("|") and "`" in line]
+    return {ticked(name)[0]: (ticked(kind)[0], qos.strip()) for name, kind, qos in cells}
 
 
-def test_topics_and_their_types():
-    offered = {name: kind for name, (kind, _) in outputs.TOPICS.items()}
-    for name, kind in offered.items():
-        assert rows()[name] == f"{kind.__module__.split('.')[0]}/{kind.__name__}"
-    assert set(debug.PICTURES) | {debug.POINTS, debug.MAP, "~/status", "/diagnostics"} < set(rows())
+def ticked(text: str) -> list[str]:
+    return re.findall("`([^`]+)`", text)
+
+
+def type_name(kind: Any) -> str:
+    return f"{kind.__module__.split('.')[0]}/{kind.__name__}"
+
+
+def qos_words(profile: QoSProfile) -> str:
+    if profile.durability == DurabilityPolicy.TRANSIENT_LOCAL:
+        return f"latched {profile.depth}"
+    reliable = profile.reliability == ReliabilityPolicy.RELIABLE
+    return f"{'reliable' if reliable else 'best effort'} {profile.depth}"
+
+
+def test_outputs_of_a_running_node(rig):
+    made = rig()
+    own = f"/{made.namespace}/cvloc/"
+    found = {
+        item.topic_name.replace(own, "~/"): (type_name(item.msg_type), qos_words(item.qos_profile))
+        for item in made.node.publishers
+        if item.topic_name.startswith((own, "/diagnostics")) and not item.topic_name.endswith("/transition_event")
+    }
+    assert set(debug.PICTURES) | set(outputs.TOPICS) <= set(found)
+    assert {**rows("Outputs"), **found} == rows("Outputs")
+    assert rows("Outputs").keys() - found.keys() <= outputs.OPTIONAL.keys()
+
+
+def test_inputs_of_a_running_node(rig):
+    keys = ("inputs.filter_topic", "inputs.heading_topic", "inputs.imu_topic", "cameras.camera.depth_topic")
+    made = rig(**{key.replace(".", "__"): key.replace(".", "_") for key in keys})
+    found = {
+        item.topic_name.removeprefix(f"/{made.namespace}/"): (type_name(item.msg_type), qos_words(item.qos_profile))
+        for item in made.node.subscriptions if item.topic_name.startswith((f"/{made.namespace}/", "/tf"))
+    }  # fmt: skip
+    told = {name.replace("<name>", "camera"): value for name, value in rows("Inputs").items()}
+    told = {name.replace(".", "_"): value for name, value in told.items()}
+    assert found.pop("/tf_static") == (told["/tf"][0], "latched 100")
+    assert found.keys() == told.keys()
+    for name, (kind, qos) in found.items():
+        assert kind == told[name][0]
+        follows = name in {"image", "cameras_camera_depth_topic"}  # the reliability of the publishers
+        assert (qos.split()[-1] in told[name][1]) if follows else told[name][1].startswith(qos)
 
 
 def test_services_of_a_running_node(rig):
     made = rig()
     offered = {item.srv_name.replace(f"/{made.namespace}/cvloc", "~") for item in made.node.services}
-    documented = {name for name, kind in rows().items() if kind.startswith("std_srvs/")}
+    documented = set(re.findall(r"(?m)^\| `(~/\w+)` \| `std_srvs/", TEXT))
     assert documented == {name for name in offered if name in {"~/enable", "~/trigger", "~/reset", "~/prefetch"}}
 
 
@@ -37,3 +82,10 @@ def test_parameters_that_are_named_exist():
     for name in re.findall(r"`([a-z_]+\.[a-z_.<>]+)`", TEXT):
         if name.split(".")[0] in sections:
             assert name in known, name
+
+
+def test_statuses_of_the_readme_are_those_of_the_code():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme.split("### Statuses")[1].split("\n### ")[0]
+    told = [name for line in table.splitlines() if line.startswith("| `") for name in ticked(line.split("|")[1])]
+    assert sorted(told) == sorted(status.value for status in Status)
