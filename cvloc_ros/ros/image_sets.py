@@ -4,52 +4,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from cvloc_ros.types import CameraImage
 
 ImageSet = tuple[CameraImage, ...]
-PENDING = 8
-"""Unfinished sets that are kept."""
+KEPT = 8
+"""Unfinished sets that are kept, and finished ones that are remembered."""
+
+EARLIEST = 0.8
+"""Share of the shortest recent interval of a camera before which its next image is not expected."""
 
 
 @dataclass(slots=True, eq=False)
-class _Pending:
+class _Group:
     stamp_ns: int
     since_s: float
     images: dict[str, CameraImage] = field(default_factory=dict)
 
+    @property
+    def newest_ns(self) -> int:
+        return max(image.stamp_ns for image in self.images.values())
+
 
 class ImageSets:
-    """Joins images whose stamps are within `tolerance_ns`; gives up on a missing camera after `patience_s`.
+    """Joins images whose stamps are within `tolerance_ns`, of cameras that come and go, each at its own rate.
 
-    A camera that was given up on is not waited for again until its next image. Not thread-safe. Times `now_s` are
-    of any clock that never goes back.
+    A set waits at most `patience_s`, and only for cameras whose next image may belong to it: not for those whose own
+    rhythm says that it comes later, nor for those that were given up on, until their next image. Not thread-safe.
+    Times `now_s` are of any clock that never goes back.
     """
 
-    def __init__(self, names: Sequence[str], tolerance_ns: int, patience_s: float) -> None:
-        """Expect one image of each name in a set."""
+    def __init__(
+        self, names: Sequence[str], tolerance_ns: int, patience_s: float,
+        on_late: Callable[[str], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """Expect images of each name; `on_late` gets the camera of an image that is older than a set in use."""
         self._names = tuple(names)
         self._tolerance_ns = tolerance_ns
         self._patience_s = patience_s
-        self._pending: list[_Pending] = []
+        self._on_late = on_late
+        self._pending: list[_Group] = []
+        self._used: deque[_Group] = deque(maxlen=KEPT)
+        self._stamps: dict[str, deque[int]] = {name: deque(maxlen=5) for name in self._names}
         self._missing: set[str] = set()
         self.incomplete = 0
         """Sets that were used without all cameras."""
 
     def add(self, image: CameraImage, now_s: float) -> ImageSet | None:
-        """Take an image; return the set that it completes, images in the order of the names."""
+        """Take an image; return the newest set that need not wait, images in the order of the names."""
+        self._stamps[image.camera].append(image.stamp_ns)
+        if self._used and image.stamp_ns <= self._used[-1].newest_ns:
+            self._come_late(image, now_s)
+            return None
         self._missing.discard(image.camera)
-        group = next((item for item in self._pending if self._belongs(image, item)), None)
+        near = [item for item in self._pending if self._belongs(image, item)]
+        group = min(near, key=lambda item: abs(item.stamp_ns - image.stamp_ns), default=None)
         if group is None:
-            group = _Pending(image.stamp_ns, now_s)
+            group = _Group(image.stamp_ns, now_s)
             self._pending.append(group)
-            del self._pending[:-PENDING]
+            del self._pending[:-KEPT]
         group.images[image.camera] = image
-        if set(self._names) - set(group.images) <= self._missing:
-            return self._release(group)
-        return None
+        ready = [item for item in self._pending if not self._expected(item)]
+        return self._release(max(ready, key=lambda item: item.stamp_ns)) if ready else None
 
     def due(self, now_s: float) -> ImageSet | None:
         """Return the newest unfinished set that has waited long enough."""
@@ -57,18 +77,45 @@ class ImageSets:
         if not late:
             return None
         newest = max(late, key=lambda item: item.stamp_ns)
-        self._missing = set(self._names) - set(newest.images)
+        self._missing |= self._expected(newest)
         return self._release(newest)
 
     def clear(self) -> None:
-        """Forget unfinished sets (after a clock jump)."""
+        """Forget all images (after a clock jump)."""
         self._pending.clear()
+        self._used.clear()
         self._missing.clear()
+        for stamps in self._stamps.values():
+            stamps.clear()
 
-    def _belongs(self, image: CameraImage, group: _Pending) -> bool:
+    def _belongs(self, image: CameraImage, group: _Group) -> bool:
         return image.camera not in group.images and abs(image.stamp_ns - group.stamp_ns) <= self._tolerance_ns
 
-    def _release(self, group: _Pending) -> ImageSet:
-        self._pending = [item for item in self._pending if item.stamp_ns > group.stamp_ns]
+    def _expected(self, group: _Group) -> set[str]:
+        """Cameras whose next image may belong to a group."""
+        until_ns = group.stamp_ns + self._tolerance_ns
+        others = set(self._names) - set(group.images) - self._missing
+        return {name for name in others if self._earliest_ns(name) <= until_ns}
+
+    def _earliest_ns(self, name: str) -> float:
+        stamps = self._stamps[name]
+        if len(stamps) < 2:
+            return float("-inf")
+        return stamps[-1] + EARLIEST * min(b - a for a, b in pairwise(stamps))
+
+    def _come_late(self, image: CameraImage, now_s: float) -> None:
+        """A camera is back if its image would have been in time had its set waited."""
+        self._on_late(image.camera)
+        for group in self._used:
+            if self._belongs(image, group) and now_s - group.since_s <= self._patience_s:
+                self._missing.discard(image.camera)
+
+    def _release(self, group: _Group) -> ImageSet:
+        until_ns = group.newest_ns
+        self._pending.remove(group)
+        for item in self._pending:
+            item.images = {name: image for name, image in item.images.items() if image.stamp_ns > until_ns}
+        self._pending = [item for item in self._pending if item.images]
+        self._used.append(group)
         self.incomplete += len(group.images) < len(self._names)
         return tuple(group.images[name] for name in self._names if name in group.images)

@@ -48,7 +48,10 @@ class Inputs:
         self._node, self._config, self._session, self._slot, self._health = node, config, session, slot, health
         self._on_refused, self._on_jump = on_refused, on_jump
         self._guard = StampGuard()
-        self._sets = ImageSets(config.camera_names, round(config.inputs.sync_tolerance_s * 1e9), config.inputs.wait_s)
+        self._sets = ImageSets(
+            config.camera_names, round(config.inputs.sync_tolerance_s * 1e9), config.inputs.wait_s,
+            on_late=lambda name: health.refuse(f"image {name}", "late"),
+        )  # fmt: skip
         self._calibrations: dict[str, tuple[Any, ...]] = {}
         self.wanted: Callable[[], bool] = lambda: True
         """Whether images are wanted now; others are let go undecoded."""
@@ -96,6 +99,7 @@ class Inputs:
         self._health.seen(source)
         verdict = self._guard.check(source, messages.stamp_ns(message))
         if verdict == "clock_jump":
+            self.clear()  # also where a reset is under way already: a straggler may have come in between
             self._jumped(source)
             self._guard.check(source, messages.stamp_ns(message))
         elif verdict:

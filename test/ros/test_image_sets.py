@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+import dataclasses
+from itertools import pairwise
 
-from cvloc_ros.ros.image_sets import PENDING, ImageSets
+import numpy as np
+import pytest
+
+from cvloc_ros.ros.image_sets import KEPT, ImageSets
 from cvloc_ros.ros.stamps import JUMP_NS, StampGuard
 from cvloc_ros.types import CameraImage
 
@@ -64,7 +68,112 @@ def test_number_of_unfinished_sets_is_bounded():
     sets = ImageSets(["a", "b"], 0, 1.0)
     for stamp in range(100):
         sets.add(image("a", stamp), 0.0)
-    assert len(sets._pending) == PENDING
+    assert len(sets._pending) == KEPT
+
+
+@dataclasses.dataclass(frozen=True)
+class Lens:
+    """A simulated camera: images every `period_ms` from `phase_ms` on, which arrive `delay_ms` (and more) later."""
+
+    period_ms: float
+    phase_ms: float = 0.0
+    delay_ms: float = 20.0
+    jitter_ms: float = 0.0
+    lost_ms: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Used:
+    """A set that was handed on: its images, and how long its first one waited."""
+
+    images: tuple[CameraImage, ...]
+    at_ms: float
+    waited_ms: float
+
+    @property
+    def names(self) -> set[str]:
+        return {item.camera for item in self.images}
+
+
+def play(lenses: dict[str, Lens], seconds: float = 12.0, patience_s: float = 0.3) -> list[Used]:
+    """Hand the images of all cameras over as they arrive, and look for late sets every 20 ms, as the node does."""
+    rng = np.random.default_rng(7)
+    arrivals: list[tuple[float, str, int]] = []
+    for name, lens in lenses.items():
+        for number in range(int(seconds * 1000 / lens.period_ms)):
+            stamp = lens.phase_ms + number * lens.period_ms
+            if not lens.lost_ms[0] <= stamp < lens.lost_ms[1]:
+                arrivals.append((stamp + lens.delay_ms + rng.uniform(0, lens.jitter_ms), name, round(stamp)))
+    events = sorted([*arrivals, *((float(tick), "", 0) for tick in range(0, round(seconds * 1000), 20))])
+    sets, arrived, used = ImageSets(list(lenses), 50 * MS, patience_s), {}, []
+    for at_ms, name, stamp in events:
+        if name:
+            arrived[name, stamp * MS] = at_ms
+        found = sets.add(image(name, stamp), at_ms / 1000) if name else sets.due(at_ms / 1000)
+        if found:
+            first = min(arrived[item.camera, item.stamp_ns] for item in found)
+            used.append(Used(found, at_ms, at_ms - first))
+    return used
+
+
+RIGS = {
+    "one": {"a": Lens(50)},
+    "two of one rate": {"a": Lens(50), "b": Lens(50, 12, 60, 15)},
+    "two free running at 5 Hz": {"a": Lens(200), "b": Lens(200, 110)},
+    "four, one of them slow": {"a": Lens(50), "b": Lens(50, 5), "c": Lens(100, 20, 40), "d": Lens(1000, 30)},
+    "six rates": {"a": Lens(33.4), "b": Lens(40, 3), "c": Lens(50, 7, 50), "d": Lens(66.7, 9),
+                  "e": Lens(100, 1, 80, 20), "f": Lens(500, 100)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lenses", RIGS.values(), ids=RIGS)
+def test_sets_hold_what_belongs_together_in_order_and_none_waits_longer_than_it_may(lenses):
+    used = play(lenses)
+    for item in used:
+        stamps = [picture.stamp_ns for picture in item.images]
+        assert max(stamps) - min(stamps) <= 100 * MS
+        assert [picture.camera for picture in item.images] == [name for name in lenses if name in item.names]
+        assert item.waited_ms <= 300 + 20
+    ends = [(min(s), max(s)) for s in ([picture.stamp_ns for picture in item.images] for item in used)]
+    assert all(before[1] < after[0] for before, after in pairwise(ends))
+    assert set().union(*(item.names for item in used)) == set(lenses)
+
+
+@pytest.mark.parametrize("lenses", RIGS.values(), ids=RIGS)
+def test_no_set_waits_for_a_camera_that_comes_later_by_its_own_rhythm(lenses):
+    settled = [item for item in play(lenses) if item.at_ms > 2000]
+    fastest = min(lens.period_ms for lens in lenses.values())
+    waits = sorted(item.waited_ms for item in settled)
+    assert waits[len(waits) // 2] < 100
+    assert waits[-1] < 300
+    assert len(settled) > 0.4 * 10_000 / fastest
+
+
+@pytest.mark.parametrize("count", [2, 4, 6])
+def test_lost_cameras_are_waited_for_once_and_are_back_with_their_first_images(count):
+    lost = (3000.0, 8000.0)
+    lenses = {f"c{i}": Lens(100, 2 * i, 20 + 5 * i, 5, lost if i % 2 else (0.0, 0.0)) for i in range(count)}
+    used = play(lenses)
+    stayed = {f"c{i}" for i in range(0, count, 2)}
+    assert all(item.names == set(lenses) for item in used if 500 < item.at_ms < 3000)
+    without = [item for item in used if 3500 < item.at_ms < 8000]
+    assert all(item.names == stayed and item.waited_ms < 50 for item in without)
+    assert len(without) > 40
+    assert all(item.names == set(lenses) for item in used if item.at_ms > 8300)
+    assert sum(item.waited_ms > 150 for item in used) <= 3
+
+
+def test_images_older_than_a_set_in_use_are_told_and_left_out():
+    late: list[str] = []
+    sets = ImageSets(["a", "b"], 10 * MS, 0.3, late.append)
+    sets.add(image("a", 100), 0.0)
+    assert names(sets.due(0.31)) == ["a"]
+    assert sets.add(image("b", 95), 2.0) is None
+    assert late == ["b"]
+    assert names(sets.add(image("a", 200), 2.1)) == ["a"]  # b is far too late to be waited for
+    assert names(sets.add(image("b", 205), 2.15)) == ["b"]
+    assert sets.add(image("a", 300), 2.3) is None  # it is back
+    assert late == ["b"]
 
 
 def test_stamps_are_judged_topic_by_topic():

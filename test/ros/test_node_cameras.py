@@ -1,0 +1,111 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One to six cameras, raw and compressed, that are lost and come back, and what the node says of it."""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from rig import HEIGHT, WIDTH, Rig, stamp_now, wait_for
+from sensor_msgs.msg import CompressedImage, Image
+
+from cvloc_ros.ros import compat
+from cvloc_ros.ros.diagnostics import ERROR, WARN
+
+JPEG = cv2.imencode(".jpg", np.full((HEIGHT, WIDTH, 3), 100, np.uint8))[1].tobytes()
+
+pytestmark = pytest.mark.skipif(compat.LocalizationStatus is None, reason="the status message was not generated")
+
+
+class Fleet:
+    """A node with several cameras; those of odd number are compressed."""
+
+    def __init__(self, rig, count: int) -> None:
+        self.names = [f"c{number}" for number in range(count)]
+        sections = {}
+        for number, name in enumerate(self.names):
+            sections[f"cameras.{name}.image_topic"] = name
+            sections[f"cameras.{name}.camera_info_topic"] = "camera_info"
+            sections[f"cameras.{name}.transport"] = "compressed" if number % 2 else "raw"
+        self.made: Rig = rig(
+            camera_names=self.names, inputs__wait_s=0.3, prior__fix_max_age_s=120.0, output__image_timeout_s=0.5,
+            estimation__max_latency_s=30.0, **sections,
+        )  # fmt: skip
+        self.statuses = self.made.listen("~/status", compat.LocalizationStatus)
+        self.made.ready_to_drive()
+        self.made.send_odom(stamp_now(3600.0), x=1.0)  # no image waits for odometry
+        wait_for(lambda: set(self.made.session.models) == set(self.names), what="calibration of all")
+
+    def topic(self, name: str) -> str:
+        return f"{name}/compressed" if int(name[1:]) % 2 else name
+
+    def open(self, names: list[str], qos: str = "reliable") -> None:
+        for name in names:
+            compressed = self.topic(name) != name
+            self.made.publisher(self.topic(name), CompressedImage if compressed else Image, qos)
+
+    def lose(self, names: list[str]) -> None:
+        for name in names:
+            self.made.vehicle.destroy_publisher(self.made._publishers.pop(self.topic(name)))
+
+    def send(self, names: list[str], qos: str = "reliable") -> None:
+        """Send one image of each, a few milliseconds apart."""
+        stamp = stamp_now()
+        for number, name in enumerate(names):
+            if self.topic(name) == name:
+                self.made.send_image(stamp + number * 2_000_000, topic=name, qos=qos)
+            else:
+                self.made.send_compressed(stamp + number * 2_000_000, JPEG, self.topic(name))
+
+    def drive(self, names: list[str], qos: str = "reliable") -> None:
+        """Send images until a pose was made of just these cameras."""
+        before = len(self.statuses)
+
+        def used() -> bool:
+            self.send(names, qos)
+            time.sleep(0.1)
+            return any(item.accepted and set(item.cameras) == set(names) for item in self.statuses[before:])
+
+        wait_for(used, 30.0, f"a pose by {names}")
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 6])
+def test_cameras_are_lost_and_come_back_with_another_reliability_and_each_pose_names_its_own(rig, count):
+    fleet = Fleet(rig, count)
+    lost, rest = fleet.names[::2], fleet.names[1::2]
+    told = fleet.made.listen("/diagnostics", DiagnosticArray)
+
+    def inputs(level: bytes, text: str) -> bool:
+        groups = [status for item in told[-1:] for status in item.status if status.name.endswith("inputs")]
+        return any(status.level == level and text in status.message for status in groups)
+
+    fleet.open(fleet.names)
+    fleet.drive(fleet.names)
+    fleet.lose(lost)
+    if rest:
+        fleet.drive(rest)
+        silent = f"no image on /{fleet.made.namespace}/{lost[0]}"
+        wait_for(lambda: fleet.send(rest) or time.sleep(0.1) or inputs(WARN, silent), 30.0, "warning of the lost camera")
+        assert not [item for item in fleet.statuses if item.status == "no_image"]
+    else:
+        fleet.made.status("no_image", 30.0)
+        wait_for(lambda: inputs(ERROR, "no image on"), 30.0, "error of the only camera")
+    fleet.open(lost, "best_effort")
+    fleet.drive(fleet.names, "best_effort")
+
+
+def test_diagnostics_name_the_cameras_of_the_last_pose(rig):
+    fleet = Fleet(rig, 2)
+    told = fleet.made.listen("/diagnostics", DiagnosticArray)
+    fleet.open(fleet.names)
+    fleet.drive(["c0", "c1"])
+
+    def named() -> bool:
+        statuses = [status for item in told for status in item.status]
+        return any(pair.key == "cameras" and pair.value == "c0 c1" for status in statuses for pair in status.values)
+
+    wait_for(named, what="cameras in diagnostics")
