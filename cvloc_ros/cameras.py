@@ -18,7 +18,7 @@ from cvloc_ros.geo import se3
 from cvloc_ros.geo.transforms import FrameLookupError, TransformTree
 from cvloc_ros.imaging.camera import panorama
 from cvloc_ros.imaging.mounting import level
-from cvloc_ros.imaging.own_vehicle import load_mask
+from cvloc_ros.masks import Masks
 from cvloc_ros.types import F64, U8, CameraImage, CameraModel, GroundView, Mask, Status
 
 ATTITUDE_MAX_AGE_NS = 100_000_000
@@ -33,15 +33,17 @@ class Cameras:
         self._config = config
         self._transforms = transforms
         self._models: dict[str, CameraModel] = {}
-        self._masks: dict[str, Mask] = {
-            name: load_mask(camera.mask_file) for name, camera in config.cameras.items() if camera.mask_file
-        }
         self._attitude: StampBuffer[tuple[float, float]] = StampBuffer(config.inputs.history_s)
         self.depths = DepthImages(config)
+        self.masks = Masks(config)
         self.attitude_trouble = ""
         """Why the last image was taken to be level although an IMU is configured; empty if it was not."""
-        self.trouble = ""
-        """Why one of the last images could not be used beside the others; empty if all could, or none."""
+        self._unused = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why one of the last images could not be used beside the others, or a mask could not; empty if all is well."""
+        return "; ".join(text for text in (self._unused, self.masks.trouble) if text)
 
     def set_calibration(self, camera: str, model: CameraModel) -> None:
         """Set or replace the model of one camera."""
@@ -69,7 +71,7 @@ class Cameras:
                 views.append(view)
             elif not refusal[1]:
                 refusal = view
-        self.trouble = refusal[1] if views else ""
+        self._unused = refusal[1] if views else ""
         return views, refusal
 
     def _view(self, image: CameraImage) -> GroundView | Refusal:
@@ -89,7 +91,7 @@ class Cameras:
         except ImageError as err:
             return Status.BAD_IMAGE, f"camera {image.camera}: {err}"
         self.set_calibration(image.camera, camera)
-        mask = self._masks.get(image.camera)
+        mask = self.masks.at(image.camera)
         fault = _size_fault(rgb, camera, mask)
         if fault:
             return Status.BAD_IMAGE, f"camera {image.camera}: {fault}"
@@ -133,5 +135,7 @@ def _size_fault(rgb: U8, camera: CameraModel, mask: Mask | None) -> str:
     if rgb.shape[:2] != (camera.height, camera.width):
         return f"{size}, its calibration is for {camera.width}x{camera.height}"
     if mask is not None and mask.shape != rgb.shape[:2]:
-        return f"{size}, its mask_file is {mask.shape[1]}x{mask.shape[0]}"
+        return f"{size}, its mask_file or mask_topic is {mask.shape[1]}x{mask.shape[0]}"
+    if mask is not None and not mask.any():
+        return "its mask leaves no pixel"
     return ""

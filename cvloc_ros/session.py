@@ -182,6 +182,10 @@ class Session:
         """Store a depth image; return "" or why it was refused."""
         return self._cameras.depths.add(image)
 
+    def add_mask(self, image: CameraImage) -> str:
+        """Store a mask of a camera, which holds until the next; return "" or why it was refused."""
+        return self._cameras.masks.add(image)
+
     def set_initial_pose(self, stamp_ns: int, pose: Pose2, covariance: F64) -> str:
         """Start from this pose of base in map; covariance (3, 3) over x, y, yaw; huge variances mean unknown."""
         values = np.array([pose.x_m, pose.y_m, pose.yaw_rad, *np.ravel(covariance)])

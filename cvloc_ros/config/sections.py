@@ -73,7 +73,14 @@ class Camera(Section):
         "Empty takes it from TF."
     )
     mask_file: str = param("", "Image of the camera's size, white (255) where the vehicle itself is seen; empty: none.")
-    stamp_offset_s: float = param(0.0, "Added to image stamps, for drivers that stamp late.", unit="s", ge=-5, le=5)
+    mask_topic: str = param(
+        "", "sensor_msgs/Image (mono8) like mask_file, for what moves (trailer, wiper): each holds until the next and "
+        "is joined with mask_file; empty: none."
+    )
+    stamp_offset_s: float = param(
+        0.0, "Added to image stamps: minus the delay of drivers that stamp late, half the exposure where its begin is "
+        "stamped.", unit="s", ge=-5, le=5,
+    )  # fmt: skip
     depth_topic: str = param(
         "", "sensor_msgs/Image of depth registered to the image (REP 118: 32FC1 m, 16UC1 mm), from stereo or lidar; "
         "empty: none."

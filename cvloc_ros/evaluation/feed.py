@@ -80,7 +80,7 @@ class Feed:
             for edge in messages.transforms(message):
                 static = topic == "/tf_static"
                 self.session.add_transform(edge.parent, edge.child, edge.stamp_ns, edge.matrix, static=static)
-        elif topic in wiring.infos or topic in wiring.depths:
+        elif topic in wiring.infos or topic in wiring.depths or topic in wiring.masks:
             self._beside_images(topic, message)
         elif topic == wiring.fix:
             if not self._in_outage((item.log_time_ns - self.start_ns) * 1e-9):
@@ -100,6 +100,8 @@ class Feed:
     def _beside_images(self, topic: str, message: Any) -> None:
         if topic in self._wiring.infos:
             self._camera_info(self._wiring.infos[topic], message)
+        elif topic in self._wiring.masks:
+            self.session.add_mask(messages.image(message, self._wiring.masks[topic]))
         else:
             self._depth(self._wiring.depths[topic], message)
 

@@ -115,7 +115,7 @@ def play(bag: Bag, session: Session, wiring: Wiring, feed: Feed, on_result: OnRe
 
 def _within(bag: Bag, wiring: Wiring, part: Part) -> Iterator[BagMessage]:
     """Yield the chosen part; what a late subscriber would get as well is handed over from the start."""
-    lasting = {"/tf_static", wiring.datum, *wiring.infos}
+    lasting = {"/tf_static", wiring.datum, *wiring.infos, *wiring.masks}
     start_ns: int | None = None
     for item in bag.messages(wiring.topics):
         start_ns = item.log_time_ns if start_ns is None else start_ns

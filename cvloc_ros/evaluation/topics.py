@@ -49,6 +49,8 @@ class Wiring:
     """CameraInfo topic to camera name."""
     depths: Mapping[str, str] = field(default_factory=dict)
     """Topic of depth images to camera name."""
+    masks: Mapping[str, str] = field(default_factory=dict)
+    """Topic of masks to camera name."""
     fix: str = ""
     odom: str = ""
     imu: str = ""
@@ -62,7 +64,7 @@ class Wiring:
     def topics(self) -> set[str]:
         """All topics that a replay reads."""
         named = {self.fix, self.odom, self.imu, self.heading, self.filter, self.datum} - {""}
-        return {*self.images, *self.infos, *self.depths, *named, "/tf", "/tf_static"}
+        return {*self.images, *self.infos, *self.depths, *self.masks, *named, "/tf", "/tf_static"}
 
 
 @dataclass(slots=True)
@@ -131,9 +133,9 @@ def wire(
     named = {"fix_topic": fix, "odom_topic": odom, "imu_topic": imu, "heading_topic": heading,
              "filter_topic": filtered or inputs.filter_topic}  # fmt: skip
     config = merge(config, {"inputs": named})
-    depths = _depth_topics(finder, config)
+    depths, masks = _beside(finder, config, "depth"), _beside(finder, config, "mask")
     return Wiring(
-        config, images, infos, depths, fix, odom, imu, heading, filtered, truth, datum, tuple(finder.notes)
+        config, images, infos, depths, masks, fix, odom, imu, heading, filtered, truth, datum, tuple(finder.notes)
     )
 
 
@@ -195,12 +197,14 @@ def _camera_topics(finder: _Finder, config: Config) -> tuple[dict[str, str], dic
     return images, infos
 
 
-def _depth_topics(finder: _Finder, config: Config) -> dict[str, str]:
-    named = {absolute(camera.depth_topic): name for name, camera in config.cameras.items() if camera.depth_topic}
+def _beside(finder: _Finder, config: Config, kind: str) -> dict[str, str]:
+    """Find the depth or the masks that come beside the images."""
+    key = f"{kind}_topic"
+    named = {absolute(getattr(camera, key)): name for name, camera in config.cameras.items() if getattr(camera, key)}
     for topic, name in named.items():
         if topic not in finder.bag.topics:
-            found = _listed([other for other in finder.bag.find("Image") if "depth" in other.name])
-            finder.lacks(f"cameras.{name}.depth_topic: there is no topic {topic}; depth may be on {found}")
+            found = _listed([other for other in finder.bag.find("Image") if kind in other.name])
+            finder.lacks(f"cameras.{name}.{key}: there is no topic {topic}; {kind} may be on {found}")
     return {topic: name for topic, name in named.items() if topic in finder.bag.topics}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from cvloc_ros.errors import ImageError
 
 if TYPE_CHECKING:
-    from cvloc_ros.types import Mask
+    from cvloc_ros.types import U8, Mask
 
 _VEHICLE = 255
 
@@ -45,18 +45,27 @@ def load_mask(path: Path | str, size: tuple[int, int] | None = None) -> Mask:
             f"mask {path} has {image.shape[1]}x{image.shape[0]} px, the camera {size[0]}x{size[1]}; they must be equal"
         )
         raise ImageError(msg)
-    other = np.setdiff1d(image, (0, _VEHICLE))
-    if other.size:
-        msg = (
-            f"mask {path} holds {other.size} values besides 0 and 255, such as {int(other[0])}; 255 marks the vehicle; "
-            "draw it without smoothing and save it as png"
-        )
-        raise ImageError(msg)
-    valid = np.asarray(image != _VEHICLE)
+    valid = mask_of(np.asarray(image, dtype=np.uint8), f"mask {path}")
     if not valid.any():
         msg = f"mask {path} is white throughout and leaves no pixel; white (255) marks the vehicle, black what is used"
         raise ImageError(msg)
     return valid
+
+
+def mask_of(image: U8, name: str) -> Mask:
+    """Turn a picture (rows, columns), 255 where the vehicle is seen and 0 elsewhere, to True where it may be used.
+
+    Raises:
+        ImageError: the picture `name` holds other values.
+    """
+    other = np.setdiff1d(image, (0, _VEHICLE))
+    if other.size:
+        msg = (
+            f"{name} holds {other.size} values besides 0 and 255, such as {int(other[0])}; 255 marks the vehicle; "
+            "draw it without smoothing and save it as png"
+        )
+        raise ImageError(msg)
+    return np.asarray(image != _VEHICLE)
 
 
 def _read(path: Path | str) -> bytes:

@@ -77,7 +77,12 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
         Row("images.<camera>", "images that arrived"),
         Row("image_reliability.<camera>", "reliability of the image reader; it follows what the publishers offer"),
         Row(
-            "camera_info_age_s.<camera>", "since the last calibration arrived", output="stops if it never came",
+            "camera_info_age_s.<camera>", "since the last calibration arrived",
+            output="goes on without this camera if it never came",
+        ),
+        Row(
+            "mask_age_s.<camera>", "since the last mask of `mask_topic` arrived",
+            output="goes on with the last one, or with `mask_file`",
         ),
         Row(
             "fix_age_s", "since the last GNSS fix arrived", "above `prior.fix_max_age_s`",

@@ -173,6 +173,8 @@ def _inputs(config: Config, seen: Snapshot, now: Situation) -> tuple[Findings, d
         values[f"images.{name}"] = seen.received.get(f"image {name}", 0)
         values[f"image_reliability.{name}"] = (now.reliability or {}).get(name, "unknown")
         values[f"camera_info_age_s.{name}"] = seen.ages_s.get(f"camera_info {name}", "never")
+        if config.cameras[name].mask_topic:
+            values[f"mask_age_s.{name}"] = seen.ages_s.get(f"mask {name}", "never")
     for source, limit in (("fix", config.prior.fix_max_age_s), ("odom", config.diagnostics.odom_age_warn_s)):
         if (age := seen.ages_s.get(source)) is not None and age > limit:
             findings.append((WARN, f"no {source} for {age:.1f} s"))

@@ -1,6 +1,6 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Subscription to the images, or the depth, of one camera. Its reliability follows what the publishers offer.
+"""Subscription to the images, the depth or the masks of one camera. Its QoS follows what the publishers offer.
 
 Fast DDS loses most raw images on best effort with its default buffers, and a reliable reader never matches a
 best-effort writer; so neither can be fixed beforehand.
@@ -9,10 +9,10 @@ best-effort writer; so neither can be fixed beforehand.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -22,35 +22,40 @@ from cvloc_ros.ros.health import Health
 
 
 class ImageFeed:
-    """Subscribes best effort while no publisher is known, reliable when every publisher offers that."""
+    """Subscribes best effort while no publisher is known, reliable when every publisher offers that.
+
+    Masks are read latched when every publisher offers that: one that does not change may be sent once.
+    """
 
     def __init__(
-        self, node: Node, name: str, camera: Camera, on_image: Callable[[Any], None], health: Health, *,
-        depth: bool = False,
+        self, node: Node, name: str, camera: Camera, on_image: Callable[[Any], None], health: Health,
+        kind: Literal["image", "depth", "mask"] = "image",
     ) -> None:  # fmt: skip
-        """Subscribe to the images, or to `depth` (raw, a few waiting: each may be needed); call `adapt` at times."""
-        self._node, self._on_image, self._health = node, on_image, health
-        compressed = camera.transport == "compressed" and not depth
+        """Subscribe; call `adapt` at times. Depth and masks are raw; of depth a few wait, as each may be needed."""
+        self._node, self._on_image, self._health, self._kind = node, on_image, health, kind
+        compressed = camera.transport == "compressed" and kind == "image"
         self._type = CompressedImage if compressed else Image
-        self._key = f"cameras.{name}.{'depth_topic' if depth else 'transport'}"
-        self._waiting = 5 if depth else 1
+        self._key = f"cameras.{name}.{'transport' if kind == 'image' else f'{kind}_topic'}"
+        self._waiting = 5 if kind == "depth" else 1
         # Remap rules match the full name, so a rule for the image topic must be applied before the suffix is added.
-        topic = camera.depth_topic if depth else camera.image_topic
+        topic = {"image": camera.image_topic, "depth": camera.depth_topic, "mask": camera.mask_topic}[kind]
         self.topic = node.resolve_topic_name(topic) + ("/compressed" if compressed else "")
-        self.reliable = False
+        self.reliable = self._latched = False
         self._subscription = self._subscribe()
 
     def adapt(self) -> None:
-        """Look at the publishers and subscribe again if they offer another reliability."""
+        """Look at the publishers and subscribe again if they offer another reliability, or a mask is latched now."""
         offers = self._node.get_publishers_info_by_topic(self.topic)
         wanted = f"sensor_msgs/msg/{self._type.__name__}"
         others = sorted({offer.topic_type for offer in offers} - {wanted})
         hint = f"topic {self.topic} carries {', '.join(others)}, expected {wanted}: set {self._key}"
         self._health.trouble(f"{self.topic} type", hint if others else "")
-        levels = {offer.qos_profile.reliability for offer in offers if offer.topic_type == wanted}
-        if levels and (reliable := levels == {ReliabilityPolicy.RELIABLE}) != self.reliable:
+        offered = [offer.qos_profile for offer in offers if offer.topic_type == wanted]
+        reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+        latched = self._kind == "mask" and all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
+        if offered and (reliable, latched) != (self.reliable, self._latched):
             self.close()
-            self.reliable = reliable
+            self.reliable, self._latched = reliable, latched
             self._subscription = self._subscribe()
             self._node.get_logger().info(f"{self.topic}: reading {'reliable' if reliable else 'best effort'}")
 
@@ -60,7 +65,10 @@ class ImageFeed:
 
     def _subscribe(self) -> Subscription:
         reliability = ReliabilityPolicy.RELIABLE if self.reliable else ReliabilityPolicy.BEST_EFFORT
-        qos = QoSProfile(depth=self._waiting, history=HistoryPolicy.KEEP_LAST, reliability=reliability)
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if self._latched else DurabilityPolicy.VOLATILE
+        qos = QoSProfile(
+            depth=self._waiting, history=HistoryPolicy.KEEP_LAST, reliability=reliability, durability=durability
+        )
         self._health.trouble(f"{self.topic} QoS", "")
         events = qos_events(self.topic, self._health)
         return self._node.create_subscription(self._type, self.topic, self._on_image, qos, event_callbacks=events)

@@ -60,8 +60,12 @@ class Inputs:
             for name, camera in config.cameras.items()
         ]
         self.depth_feeds = [
-            ImageFeed(node, name, camera, partial(self._on_depth, name), health, depth=True)
+            ImageFeed(node, name, camera, partial(self._on_depth, name), health, "depth")
             for name, camera in config.cameras.items() if camera.depth_topic
+        ]  # fmt: skip
+        self.mask_feeds = [
+            ImageFeed(node, name, camera, partial(self._on_mask, name), health, "mask")
+            for name, camera in config.cameras.items() if camera.mask_topic
         ]  # fmt: skip
         for name in config.cameras:
             health.expect(f"image {name}")
@@ -76,7 +80,7 @@ class Inputs:
         """End all subscriptions."""
         for timer in self._timers:
             self._node.destroy_timer(timer)
-        for feed in (*self.feeds, *self.depth_feeds):
+        for feed in self._all_feeds:
             feed.close()
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
@@ -86,6 +90,10 @@ class Inputs:
         """Forget the order of stamps and unfinished image sets (after a clock jump)."""
         self._guard.clear()
         self._sets.clear()
+
+    @property
+    def _all_feeds(self) -> list[ImageFeed]:
+        return [*self.feeds, *self.depth_feeds, *self.mask_feeds]
 
     @property
     def incomplete_sets(self) -> int:
@@ -135,7 +143,7 @@ class Inputs:
         return self._node.create_subscription(kind, topic, callback, qos, event_callbacks=events)
 
     def _adapt(self) -> None:
-        for feed in (*self.feeds, *self.depth_feeds):
+        for feed in self._all_feeds:
             feed.adapt()
 
     def _release(self) -> None:
@@ -174,6 +182,9 @@ class Inputs:
         if self.wanted():
             offset_s = self._config.cameras[name].stamp_offset_s
             self._store(f"depth {name}", self._session.add_depth(messages.depth_image(message, name, offset_s)))
+
+    def _on_mask(self, name: str, message: Any) -> None:
+        self._store(f"mask {name}", self._session.add_mask(messages.image(message, name)))
 
     def _on_fix(self, message: Any) -> None:
         try:

@@ -52,6 +52,7 @@ class FakeSession(Session):
         self.filtered: list = []
         self.attitudes: list = []
         self.depths: list = []
+        self.masks: list = []
         self.initial: list = []
         self.models: dict = {}
         self.aerial = None
@@ -110,6 +111,10 @@ class FakeSession(Session):
 
     def add_depth(self, image) -> str:
         self.depths.append(image)
+        return ""
+
+    def add_mask(self, image) -> str:
+        self.masks.append(image)
         return ""
 
     def set_initial_pose(self, stamp_ns, pose, covariance) -> str:

@@ -13,8 +13,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rig import HEIGHT, WIDTH, Rig, stamp_now, wait_for
 from sensor_msgs.msg import CompressedImage, Image
 
-from cvloc_ros.ros import compat
+from cvloc_ros.ros import compat, convert
 from cvloc_ros.ros.diagnostics import ERROR, WARN
+from cvloc_ros.ros.standins import byte_array
 
 JPEG = cv2.imencode(".jpg", np.full((HEIGHT, WIDTH, 3), 100, np.uint8))[1].tobytes()
 
@@ -61,13 +62,16 @@ class Fleet:
             else:
                 self.made.send_compressed(stamp + number * 2_000_000, JPEG, self.topic(name))
 
+    def again(self, names: list[str], qos: str = "reliable") -> None:
+        self.send(names, qos)
+        time.sleep(0.1)
+
     def drive(self, names: list[str], qos: str = "reliable") -> None:
         """Send images until a pose was made of just these cameras."""
         before = len(self.statuses)
 
         def used() -> bool:
-            self.send(names, qos)
-            time.sleep(0.1)
+            self.again(names, qos)
             return any(item.accepted and set(item.cameras) == set(names) for item in self.statuses[before:])
 
         wait_for(used, 30.0, f"a pose by {names}")
@@ -89,8 +93,7 @@ def test_cameras_are_lost_and_come_back_with_another_reliability_and_each_pose_n
     if rest:
         fleet.drive(rest)
         silent = f"no image on /{fleet.made.namespace}/{lost[0]}"
-        wait_for(lambda: fleet.send(rest) or time.sleep(0.1) or inputs(WARN, silent), 30.0, "warning of the lost camera")
-        assert not [item for item in fleet.statuses if item.status == "no_image"]
+        wait_for(lambda: fleet.again(rest) or inputs(WARN, silent), 30.0, "warning of the lost camera")
     else:
         fleet.made.status("no_image", 30.0)
         wait_for(lambda: inputs(ERROR, "no image on"), 30.0, "error of the only camera")
@@ -109,3 +112,28 @@ def test_diagnostics_name_the_cameras_of_the_last_pose(rig):
         return any(pair.key == "cameras" and pair.value == "c0 c1" for status in statuses for pair in status.values)
 
     wait_for(named, what="cameras in diagnostics")
+
+
+def mask(rows: int) -> Image:
+    pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    pixels[-rows:] = 255
+    return Image(header=convert.header(stamp_now(), "camera"), height=HEIGHT, width=WIDTH, encoding="mono8", step=WIDTH,
+                 data=byte_array(pixels))  # fmt: skip
+
+
+def test_masks_stream_to_the_session_undecoded(rig):
+    made = rig(cameras__camera__mask_topic="mask")
+    publisher = made.publisher("mask", Image, "best_effort", match=False)
+    wait_for(publisher.get_subscription_count, what="reader of masks")
+    for rows in (2, 5):
+        publisher.publish(mask(rows))
+        made.arrived("mask camera", 1 if rows == 2 else 2)
+    assert [(item.decode()[:, 0, 0] == 255).sum() for item in made.session.masks] == [2, 5]
+
+
+def test_a_mask_that_was_sent_once_before_the_node_came_is_heard(rig):
+    made = rig(start=False, cameras__camera__mask_topic="mask")
+    made.publisher("mask", Image, "latched", match=False).publish(mask(3))
+    assert made.start()
+    made.arrived("mask camera")
+    assert (made.session.masks[0].decode()[:, 0, 0] == 255).sum() == 3

@@ -45,7 +45,7 @@ def test_mask_of_another_size_than_the_image(rig, tmp_path: Path, silent) -> Non
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
     front = {"mounting": [0.0, 0.0, 4.0, 0.0, 0.8, 0.0], "mask_file": str(tmp_path / "mask.png")}
     vehicle = rig(cameras={"front": front})
-    silent(vehicle.step(1.0), Status.BAD_IMAGE, "mask_file is 120x90")
+    silent(vehicle.step(1.0), Status.BAD_IMAGE, "mask_file or mask_topic is 120x90")
 
 
 def compressed(vehicle, t: float, data: bytes) -> CameraImage:
