@@ -5,12 +5,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, NavSatFix
 from tf2_msgs.msg import TFMessage
@@ -18,6 +23,7 @@ from tf2_msgs.msg import TFMessage
 from cvloc_ros.config import parse
 from cvloc_ros.evaluation.doctor.check import Level
 from cvloc_ros.ros.doctor import examine_live
+from cvloc_ros.ros.node import CvlocNode
 
 
 class Vehicle(Node):
@@ -57,21 +63,59 @@ class Vehicle(Node):
         self.infos.publish(info)
 
 
-def test_live_topics_are_found_and_judged() -> None:
-    vehicle, executor = Vehicle(), SingleThreadedExecutor()
-    executor.add_node(vehicle)
+@pytest.fixture
+def running() -> Iterator[Callable[[Node], Node]]:
+    """Spin nodes in a thread."""
+    executor = SingleThreadedExecutor()
     thread = threading.Thread(target=executor.spin)
     thread.start()
-    try:
-        checks = examine_live(parse({"geo": {"datum": [47.0, 8.0, 0.0]}}), seconds=2.0)
-    finally:
-        executor.shutdown()
-        thread.join()
-        vehicle.destroy_node()
-    found = {(check.level, check.subject): check.finding for check in checks}
-    assert "fixes usable" in found[Level.OK, "GNSS"]
-    assert "cameras front" in found[Level.OK, "topics"]
-    assert "base_link -> gnss" in found[Level.OK, "TF"]
-    assert "no transform from base_link to front_optical" in found[Level.FAIL, "camera front"]
-    assert "raw and best effort" in found[Level.WARN, "QoS"]
-    assert "8x8" in found[Level.OK, "camera front"]
+    nodes: list[Node] = []
+
+    def run(node: Node) -> Node:
+        nodes.append(node)
+        executor.add_node(node)
+        return node
+
+    yield run
+    executor.shutdown()
+    thread.join()
+    for node in nodes:
+        node.destroy_node()
+
+
+def found(settings: dict[str, Any]) -> dict[tuple[Level, str], str]:
+    checks = examine_live(parse({"geo": {"datum": [47.0, 8.0, 0.0]}, **settings}), seconds=1.5)
+    return {(check.level, f"{check.step}: {check.subject}"): f"{check.finding} -> {check.remedy}" for check in checks}
+
+
+def test_live_topics_are_found_and_judged(running: Callable[[Node], Node], tmp_path: Path) -> None:
+    running(Vehicle())
+    told = found({"tiles": {"source": str(tmp_path / "absent.mbtiles")}})
+    assert "fixes usable" in told[Level.OK, "GNSS and odometry: GNSS"]
+    assert "cameras front" in told[Level.OK, "topics: topics"]
+    assert "base_link -> gnss" in told[Level.OK, "frames: TF"]
+    assert "no transform from base_link to front_optical" in told[Level.FAIL, "cameras: camera front"]
+    assert "raw and best effort" in told[Level.WARN, "topics: QoS"]
+    assert "8x8" in told[Level.OK, "cameras: camera front"]
+    assert "Hz" in told[Level.OK, "stamps: /fix"]
+    assert "moved 0 m" in told[Level.OK, "GNSS and odometry: motion"]
+    assert "0.00 km from the start" in told[Level.OK, "datum: datum"]
+    assert "no /navsat_transform runs" in told[Level.OK, "datum: navsat_transform"]
+    assert "absent.mbtiles" in told[Level.FAIL, "imagery: imagery"]
+    assert "none runs yet" in told[Level.OK, "localizer: localizer"]
+
+
+def test_map_of_others_that_run_is_compared_and_what_a_localizer_says_is_told(running: Callable[[Node], Node]) -> None:
+    parameters = {"wait_for_datum": True, "datum": [47.0, 8.001, 0.0]}
+    running(Node(
+        "navsat_transform", parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()],
+        automatically_declare_parameters_from_overrides=True,
+    ))  # fmt: skip
+    running(CvlocNode(parameter_overrides=[Parameter("tiles.source", value="/nowhere.mbtiles")])).trigger_configure()
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    vehicle = running(Vehicle())
+    vehicle.create_publisher(NavSatFix, "/cvloc/datum", latched).publish(NavSatFix(latitude=47.001, longitude=8.0))
+    told = found({})
+    assert "up to 76" in told[Level.FAIL, "datum: navsat_transform"]
+    assert "/cvloc/datum lies 111" in told[Level.WARN, "datum: datum"]
+    assert "configure failed" in told[Level.FAIL, "localizer: cvloc: localization"]

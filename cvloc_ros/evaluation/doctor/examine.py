@@ -11,9 +11,10 @@ from typing import Any
 from cvloc_ros.config import Config
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.doctor.cameras import check_cameras
-from cvloc_ros.evaluation.doctor.check import Check, fail, ok, warn
+from cvloc_ros.evaluation.doctor.check import Check, fail, ok, steps, warn
 from cvloc_ros.evaluation.doctor.imagery import check_datum, check_imagery
 from cvloc_ros.evaluation.doctor.inputs import check_fix, check_frames, check_odometry, check_qos, check_stamps
+from cvloc_ros.evaluation.doctor.motion import check_motion
 from cvloc_ros.evaluation.doctor.survey import Survey
 from cvloc_ros.evaluation.salvage import Topic
 from cvloc_ros.evaluation.topics import wire
@@ -30,22 +31,22 @@ def examine_bag(path: Path, config: Config, cameras: Mapping[str, Any] | None = 
         for item in bag.messages(survey.wiring.topics):
             survey.see(item.topic, item.log_time_ns, item.message)
         damage = [warn("bag", note, "`cvloc bag recover` writes a sound copy of what is left") for note in bag.notes]
-        return [*damage, *examine(survey, bag.topics)]
+        return [*steps({"file": damage}), *examine(survey, bag.topics)]
 
 
 def examine(survey: Survey, topics: Mapping[str, Topic]) -> list[Check]:
-    """Run all checks on what was seen."""
-    return [
-        *_topics(survey),
-        *check_cameras(survey),
-        *check_fix(survey),
-        *check_odometry(survey),
-        *check_frames(survey),
-        *check_stamps(survey),
-        *check_qos(survey, topics),
-        *check_datum(survey),
-        *check_imagery(survey),
-    ]
+    """Run all checks on what was seen, in the order in which a new vehicle is set up."""
+    return steps(
+        {
+            "topics": [*_topics(survey), *check_qos(survey, topics)],
+            "frames": check_frames(survey),
+            "stamps": check_stamps(survey),
+            "cameras": check_cameras(survey),
+            "GNSS and odometry": [*check_fix(survey), *check_odometry(survey), *check_motion(survey)],
+            "datum": check_datum(survey),
+            "imagery": check_imagery(survey),
+        }
+    )
 
 
 def _topics(survey: Survey) -> Iterator[Check]:

@@ -14,7 +14,7 @@ from cvloc_ros import messages
 from cvloc_ros.errors import ImageError
 from cvloc_ros.evaluation.topics import Wiring
 from cvloc_ros.geo.transforms import TransformTree
-from cvloc_ros.types import CameraModel, GeoFix
+from cvloc_ros.types import CameraModel, GeoFix, HeadingSample, OdomSample
 
 ALL_HISTORY_S = 1e6
 
@@ -61,14 +61,22 @@ class Survey:
     tree: TransformTree = field(default_factory=lambda: TransformTree(ALL_HISTORY_S))
     tf_faults: dict[str, int] = field(default_factory=dict)
     fixes: list[GeoFix] = field(default_factory=list)
+    datum: GeoFix | None = None
+    """Origin of the map of a localizer that ran, or runs."""
+
     unknown_covariances: int = 0
     odom_children: set[str] = field(default_factory=set)
+    track: list[OdomSample] = field(default_factory=list)
+    headings: list[HeadingSample] = field(default_factory=list)
 
     def see(self, topic: str, arrival_ns: int, message: Any) -> None:
         """Look at one message."""
         wiring = self.wiring
         if topic in ("/tf", "/tf_static"):
             self._transforms(message, static=topic == "/tf_static")
+            return
+        if topic == wiring.datum:
+            self.datum = messages.fix(message)
             return
         stream = self.streams.setdefault(topic, Stream())
         stream.stamps_ns.append(messages.stamp_ns(message))
@@ -83,6 +91,9 @@ class Survey:
             self.unknown_covariances += int(message.position_covariance_type) == 0
         elif topic == wiring.odom:
             self.odom_children.add(messages.frame(message.child_frame_id))
+            self.track.append(messages.odometry(message))
+        elif topic == wiring.heading and (heading := messages.heading(message, 1.0)) is not None:
+            self.headings.append(heading)
 
     def _transforms(self, message: Any, *, static: bool) -> None:
         for edge in messages.transforms(message):
