@@ -99,7 +99,7 @@ def _along(opened: AerialMap, points: F64) -> Iterator[Check]:
     elif share < 1.0:
         first = places[int(np.argmin(covered))]
         gap = f"{text}; first gap at x {first[0]:.0f} m, y {first[1]:.0f} m"
-        yield warn("imagery", gap, "nothing is published there")
+        yield warn("imagery", gap, "take a larger map: nothing is published in the gaps")
     else:
         yield ok("imagery", text)
 

@@ -75,7 +75,7 @@ def _paths(track: F64, times: F64, places: F64, extent_m: float, sigma_m: float,
         yield warn("odometry", "it turns left where GNSS turns right", "yaw must grow to the left (REP-103)")
     elif misfit_m > allowed_m:
         yield warn("odometry", f"its path is {misfit_m:.1f} m from that of GNSS", "check its yaw rate, and its stamps")
-    elif abs(abs(turn) - 1.0) > SCALE_ERROR:
+    elif abs(abs(turn) - 1.0) > SCALE_ERROR + 2.0 * sigma_m / extent_m:
         yield warn(
             "odometry", f"its distances are {1 / max(abs(turn), 1e-6):.2f} times those of GNSS",
             "check wheel radius and units (m/s)",
