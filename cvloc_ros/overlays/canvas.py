@@ -101,6 +101,22 @@ def write(rgb: U8, text: str, at: tuple[int, int], size: float = 0.45, colour: S
         cv2.putText(rgb, _ascii(text), at, cv2.FONT_HERSHEY_SIMPLEX, size, shade, width, cv2.LINE_AA)
 
 
+def write_fitting(rgb: U8, text: str, at: tuple[int, int], size: float = 0.45, colour: Sequence[int] = WHITE) -> None:
+    """Write text, cut where the picture ends."""
+    room = rgb.shape[1] - at[0] - 4
+    while text and cv2.getTextSize(_ascii(text), cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0] > room:
+        text = text.removesuffix("...")[:-1].rstrip() + "..."
+    write(rgb, text, at, size, colour)
+
+
+def legend(rgb: U8, entries: Sequence[tuple[str, Sequence[int]]], at: tuple[int, int], size: float = 0.42) -> None:
+    """Write names in the colours of what they name, beside each other."""
+    left = at[0]
+    for text, colour in entries:
+        write(rgb, text, (left, at[1]), size, colour)
+        left += cv2.getTextSize(_ascii(text), cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0] + 14
+
+
 def _ascii(text: str) -> str:
     """OpenCV's fonts know ASCII only."""
     return text.replace("©", "(c)").encode("ascii", "replace").decode()

@@ -6,18 +6,30 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import cv2
 import numpy as np
 
-from cvloc_ros.overlays.canvas import BLACK, BLUE, GREEN, RED, YELLOW, Canvas, masked, u8, write
+from cvloc_ros.overlays.canvas import (
+    BLACK,
+    BLUE,
+    GREEN,
+    RED,
+    YELLOW,
+    Canvas,
+    legend,
+    masked,
+    u8,
+    write,
+    write_fitting,
+)  # fmt: skip
 from cvloc_ros.overlays.matches import matches
 from cvloc_ros.overlays.surface import heights
 from cvloc_ros.types import F64, U8, AerialPatch, GroundView, LocalizationResult, Pose2, PoseEstimate
 
 SIZE_PX = 640
+TITLE_PX = 58
 REACH_M = 25.0
 """Ground beyond this distance is left out of the view of the map through the camera."""
 
@@ -60,7 +72,7 @@ def aerial(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
     """Show the map around the search window: window, prior and pose with 95 % ellipses. Returns RGB, square."""
     patch = result.patch
     if patch is None:
-        return _titled(np.full((size_px, size_px, 3), 40, np.uint8), result)
+        return _titled(np.full((size_px, size_px, 3), 40, np.uint8), result, searched=False)
     canvas = Canvas.around(result, patch, size_px)
     if result.window is not None:
         centre, radius = result.window.centre, result.window.radius_m
@@ -74,7 +86,7 @@ def aerial(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
         canvas.dots(result.matches.aerial, YELLOW)
     canvas.scale_bar()
     canvas.note(patch.attribution)
-    return _titled(canvas.rgb, result)
+    return _titled(canvas.rgb, result, searched=True)
 
 
 def score(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
@@ -84,7 +96,7 @@ def score(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
     """
     volume = result.volume
     if volume is None:
-        return _titled(np.full((size_px, size_px, 3), 40, np.uint8), result)
+        return _titled(np.full((size_px, size_px, 3), 40, np.uint8), result, searched=False)
     likelihood = _numpy(volume.log_likelihood)
     finite = np.isfinite(likelihood)
     best = likelihood[finite].max() if finite.any() else 0.0
@@ -101,7 +113,9 @@ def score(result: LocalizationResult, size_px: int = SIZE_PX) -> U8:
         canvas.estimate(shown.pose, shown.covariance, GREEN if result.estimate else RED)
     canvas.scale_bar()
     per_yaw = np.max(np.where(finite, likelihood, -np.inf), axis=(1, 2)) - best
-    return np.vstack([_titled(canvas.rgb, result), _yaw_profile(volume.yaw_rad, per_yaw, size_px)])
+    write(canvas.rgb, "similarity at each place: yellow is most alike", (6, size_px - 40), 0.42)
+    _titled(canvas.rgb, result, searched=False)
+    return np.vstack([canvas.rgb, _yaw_profile(volume.yaw_rad, per_yaw, size_px)])
 
 
 def on_host(result: LocalizationResult) -> LocalizationResult:
@@ -177,22 +191,37 @@ def _draped(result: LocalizationResult, patch: AerialPatch, pose: Pose2, size_px
         usable = np.ones(len(row), bool) if view.valid is None else view.valid[row, column]
         canvas.rgb.reshape(-1, 3)[pixels[near[inside][usable]]] = view.rgb[row[usable], column[usable]]
     canvas.scale_bar()
-    write(canvas.rgb, "ground seen by the cameras (squares) on the map", (6, 16))
+    write(canvas.rgb, "what the cameras see of the ground, in squares on the map:", (6, 17), 0.42)
+    write(canvas.rgb, "where the pose is right, kerbs and lines go on from square to square", (6, 34), 0.42)
     return canvas.rgb
 
 
 def _pair(view: GroundView, patch: AerialPatch, pose: Pose2, size_px: int) -> U8:
     left, right = through_camera(view, patch, pose, size_px // 2)
     pair = np.ascontiguousarray(np.hstack([left, right]))
-    write(pair, f"{view.camera_name}: image | map from the pose", (6, pair.shape[0] - 8), 0.4)
+    write(pair, f"camera {view.camera_name}", (6, 16), 0.42)
+    write(pair, "the map as this camera would see it", (size_px // 2 + 6, 16), 0.42)
     return pair
 
 
-def _titled(rgb: U8, result: LocalizationResult) -> U8:
+def _titled(rgb: U8, result: LocalizationResult, *, searched: bool) -> U8:
+    """Write above a picture what became of the attempt and why, and under that the names of what is drawn."""
     colour = GREEN if result.estimate is not None else RED
-    cv2.rectangle(rgb, (0, 0), (rgb.shape[1], 40), BLACK, -1)
-    write(rgb, f"{result.status.value}  {_numbers(result.estimate or result.candidate)}", (6, 16), 0.5, colour)
-    write(rgb, " ".join(result.reasons) or "yellow window, blue prior, green/red pose; ellipses 95 %", (6, 34), 0.38)
+    cv2.rectangle(rgb, (0, 0), (rgb.shape[1], TITLE_PX), BLACK, -1)
+    outcome = "pose published" if result.estimate is not None else f"no pose published: {result.status.value}"
+    write_fitting(rgb, outcome, (6, 17), 0.55, colour)
+    numbers = _numbers(result.estimate or result.candidate)
+    lines = [numbers, " ".join(result.reasons)] if numbers else [" ".join(result.reasons)]
+    for number, line in enumerate(lines):
+        write_fitting(rgb, line, (6, 35 + 16 * number), 0.4)
+    entries = [("searched", YELLOW)] if searched and result.window is not None else []
+    if result.prior is not None:
+        entries.append((f"prior ({result.prior.source})", BLUE))
+    if numbers:
+        entries.append(("pose, 95 % ellipse" if result.estimate is not None else "refused pose, 95 % ellipse", colour))
+    if result.matches is not None:
+        entries.append(("matched points", YELLOW))
+    legend(rgb, entries, (6, TITLE_PX + 17))
     return rgb
 
 
@@ -203,8 +232,8 @@ def _numbers(estimate: PoseEstimate | None) -> str:
     sigma_deg = math.degrees(math.sqrt(max(estimate.covariance[2, 2], 0.0)))
     pose = estimate.pose
     return (
-        f"x {pose.x_m:.2f} y {pose.y_m:.2f} m  yaw {math.degrees(pose.yaw_rad):.1f} deg  "
-        f"sigma {sigma_m:.2f} m {sigma_deg:.1f} deg  score {estimate.score:.2f}"
+        f"x {pose.x_m:.2f} m, y {pose.y_m:.2f} m, yaw {math.degrees(pose.yaw_rad):.1f} deg; "
+        f"sigma {sigma_m:.2f} m, {sigma_deg:.1f} deg; score {estimate.score:.2f}"
     )
 
 
@@ -240,10 +269,15 @@ def _yaw_profile(yaw_rad: F64, values: F64, width_px: int, height_px: int = 90) 
     strip = np.full((height_px, width_px, 3), 20, np.uint8)
     level = np.clip(1.0 + np.where(np.isfinite(values), values, -np.inf) / LIKELY / 2, 0.0, 1.0)
     x = np.linspace(10, width_px - 10, len(level))
-    y = height_px - 20 - level * (height_px - 40)
-    cv2.polylines(strip, [np.stack([x, y], axis=-1).round().astype(np.int32)], False, YELLOW, 1, cv2.LINE_AA)
-    ends: Iterable[float] = (math.degrees(yaw_rad[0]), math.degrees(yaw_rad[-1]))
-    first, last = (f"{value:.1f} deg" for value in ends)
-    write(strip, f"yaw {first}", (6, height_px - 4), 0.38)
-    write(strip, last, (width_px - 80, height_px - 4), 0.38)
+    y = height_px - 20 - level * (height_px - 45)
+    points = np.stack([x, y], axis=-1).round().astype(np.int32)
+    cv2.polylines(strip, [points], False, YELLOW, 1, cv2.LINE_AA)
+    for point in points:
+        cv2.circle(strip, (int(point[0]), int(point[1])), 2, YELLOW, -1, cv2.LINE_AA)
+    best = int(level.argmax())
+    write(strip, "log-likelihood of each yaw", (6, 16), 0.42)
+    write(strip, f"{math.degrees(yaw_rad[0]):.1f} deg", (6, height_px - 4), 0.38)
+    write(strip, f"{math.degrees(yaw_rad[-1]):.1f} deg", (width_px - 80, height_px - 4), 0.38)
+    middle = int(np.clip(x[best] - 30, 90, width_px - 160))
+    write(strip, f"{math.degrees(yaw_rad[best]):.1f} deg", (middle, height_px - 4), 0.38, YELLOW)
     return strip
