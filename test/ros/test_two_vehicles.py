@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from rig import wait_for
+from rig import stamp_now, wait_for
 from tf2_msgs.msg import TFMessage
 from vehicle import Vehicle, driving
+
+from cvloc_ros.ros import convert
+from cvloc_ros.types import Pose2
 
 MODE = ["output.tf_mode:=map_to_odom"]
 
@@ -36,3 +40,14 @@ def test_each_vehicle_has_its_own_poses_transforms_and_diagnostics(tmp_path: Pat
         assert places == [{11}, {33}]
         wanted = {"left/cvloc: localization", "right/cvloc: localization"}
         wait_for(lambda: wanted <= {item.name for message in told for item in message.status}, what="both diagnostics")
+        faults = wait_for(lambda: second_sender(left, told), 30.0, "the second sender of the first vehicle, by name")
+        assert all(name == "left/cvloc: inputs" and "one of /left/vehicle:" in text for name, text in faults)
+
+
+def second_sender(one: Vehicle, told: list[DiagnosticArray]) -> set[tuple[str, str]]:
+    """Send map to odom beside the localizer; return who told of it, and what."""
+    edge = convert.transform(Pose2(1.0, 0.0, 0.0), stamp_now(), "map", "odom")
+    one.publishers["tf"].publish(TFMessage(transforms=[edge]))
+    time.sleep(0.05)
+    statuses = [item for message in told for item in message.status]
+    return {(item.name, item.message) for item in statuses if "another node sends map -> odom too" in item.message}
