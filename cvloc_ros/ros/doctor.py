@@ -41,7 +41,7 @@ TYPES = {
                  PoseWithCovarianceStamped)
 }
 DISCOVERY_S = 2.0
-ANSWER_S = 2.0
+PRESENT_S, ANSWER_S = 0.5, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +104,19 @@ def check_navsat(node: Node, executor: SingleThreadedExecutor, config: Config) -
     if not config.geo.navsat_node or not config.geo.datum:
         return
     name = node.resolve_service_name(config.geo.navsat_node)
-    service = f"{name}/get_parameters"
-    if service not in dict(node.get_service_names_and_types()):
-        yield ok("navsat_transform", f"no {name} runs; give it the same datum when it does")
-        return
-    client = node.create_client(GetParameters, service)
+    client = node.create_client(GetParameters, f"{name}/get_parameters")
     try:
-        client.wait_for_service(ANSWER_S)
+        if not client.wait_for_service(PRESENT_S):  # the graph names services that have clients only, too
+            yield ok("navsat_transform", f"no {name} runs; give it the same datum when it does")
+            return
         answers: dict[str, Any] = {}
         for key in (*ALWAYS, DATUM):  # one at a time: a name that is not declared spoils the answer to all others
             future = client.call_async(GetParameters.Request(names=[key]))
             executor.spin_until_future_complete(future, ANSWER_S)
-            values = future.result().values if future.done() else []
+            if not future.done():
+                yield warn("navsat_transform", f"{name} does not answer what its datum is", "is it busy, or hung?")
+                return
+            values = future.result().values
             answers[key] = parameter_value_to_python(values[0]) if values else None
         fault = disagreement(Projection.from_config(config.geo), answers, name)
         remedy = "see docs/robot-localization.md, One datum"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
+from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -89,7 +90,8 @@ def found(settings: dict[str, Any]) -> dict[tuple[Level, str], str]:
 
 
 def test_live_topics_are_found_and_judged(running: Callable[[Node], Node], tmp_path: Path) -> None:
-    running(Vehicle())
+    vehicle = running(Vehicle())
+    vehicle.create_client(GetParameters, "/navsat_transform/get_parameters")  # as a localizer that waits for it has
     told = found({"tiles": {"source": str(tmp_path / "absent.mbtiles")}})
     assert "fixes usable" in told[Level.OK, "GNSS and odometry: GNSS"]
     assert "cameras front" in told[Level.OK, "topics: topics"]

@@ -51,6 +51,7 @@ def check_datum(survey: Survey) -> Iterator[Check]:
                 "run it and this check with the same settings",
             )
     if not len(track):
+        yield ok("datum", f"{config.geo.datum[:2]}, {config.geo.projection}; no fix to compare it with")
         return
     distance_km = float(np.hypot(*projection.to_map(track[0][0], track[0][1]))) / 1e3
     if distance_km > FAR_KM:
