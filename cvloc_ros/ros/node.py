@@ -24,7 +24,7 @@ from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.config import Config
 from cvloc_ros.errors import ConfigError, CvlocError
 from cvloc_ros.other_filter import SOURCES
-from cvloc_ros.ros import diagnostics
+from cvloc_ros.ros import diagnostics, memory
 from cvloc_ros.ros.datum_check import DatumCheck
 from cvloc_ros.ros.entities import Entities
 from cvloc_ros.ros.health import Health
@@ -224,6 +224,8 @@ class CvlocNode(LifecycleNode):
 
     def _cleanup(self) -> None:
         with ExitStack() as closing:
+            if self._session is not None:
+                closing.callback(memory.give_back)
             for part in (self._session, self._tf_output, self._outputs, self._prefetch, self._offered):
                 if part is not None:
                     closing.callback(part.close)  # the last one first
