@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _FIRST_S = 2.0
 _LAST_S = 600.0
+_LAST_OF_ALL_S = 60.0
+"""Longest pause of a provider that does not answer: one question a minute bothers nobody, and the map is back soon
+after a long tunnel."""
 _JITTER = 0.25
 _LONGEST_WISH_S = 3600.0
 _REMEMBERED = 20000
@@ -64,12 +67,13 @@ class Backoff:
             self._tiles[key] = self._next(self._tiles.get(key), reason, 0.0, refused=refused)
             self._in_a_row += 1
             if self._in_a_row >= (_REFUSALS_OF_ALL if refused else _FAULTS_OF_ALL):
-                self._all = self._next(self._all, reason, _REFUSAL_S if refused else 0.0, refused=refused)
+                least_s = _REFUSAL_S if refused else 0.0
+                self._all = self._next(self._all, reason, least_s, refused=refused, of_all=True)
 
     def all_failed(self, reason: str, wish_s: float = 0.0) -> None:
         """Note that the provider cannot be asked now; `wish_s` is its own Retry-After."""
         with self._lock:
-            self._all = self._next(self._all, reason, min(wish_s, _LONGEST_WISH_S))
+            self._all = self._next(self._all, reason, min(wish_s, _LONGEST_WISH_S), of_all=True)
 
     def succeeded(self, key: TileKey) -> None:
         """Forget faults of the tile and of the provider."""
@@ -86,7 +90,12 @@ class Backoff:
                     return Wait(fault.reason, fault.until_s - now, fault.refused)
             return None
 
-    def _next(self, fault: _Fault | None, reason: str, least_s: float, *, refused: bool = False) -> _Fault:
-        count = 1 if fault is None else fault.count + 1
-        delay_s = min(_FIRST_S * 2.0 ** (count - 1), _LAST_S) * (1.0 + _JITTER * self._rng.random())
-        return _Fault(reason, count, self._clock() + max(delay_s, least_s), refused)
+    def _next(
+        self, fault: _Fault | None, reason: str, least_s: float, *, refused: bool = False, of_all: bool = False
+    ) -> _Fault:
+        """Make the next longer pause; a request that was under way when the last pause began does not lengthen it."""
+        now = self._clock()
+        count = 1 if fault is None else fault.count + (fault.until_s <= now)
+        last_s = _LAST_OF_ALL_S if of_all and not refused else _LAST_S
+        delay_s = min(_FIRST_S * 2.0 ** (count - 1), last_s) * (1.0 + _JITTER * self._rng.random())
+        return _Fault(reason, count, now + max(delay_s, least_s), refused)

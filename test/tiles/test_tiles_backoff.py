@@ -63,3 +63,20 @@ def test_many_faults_in_a_row_pause_the_provider(backoff, refused, count):
     wait = backoff.wait_for(TileKey(9, 9, 9))
     assert wait.reason == "no"
     assert wait.refused is refused
+
+
+def test_two_requests_that_fail_together_lengthen_the_pause_once(backoff, clock):
+    for _ in range(4):
+        backoff.all_failed("no route")
+        backoff.all_failed("no route")
+        pause_s = backoff.wait_for(ONE).seconds
+        clock.now += pause_s
+    assert 16.0 <= pause_s <= 20.0
+
+
+def test_map_is_asked_for_every_minute_after_a_long_outage(backoff, clock):
+    for _ in range(20):
+        backoff.all_failed("no route")
+        clock.now += backoff.wait_for(ONE).seconds
+    backoff.all_failed("no route")
+    assert backoff.wait_for(ONE).seconds <= 75.0
