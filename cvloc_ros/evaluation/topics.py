@@ -185,8 +185,8 @@ def _camera_topics(finder: _Finder, config: Config) -> tuple[dict[str, str], dic
         camera = config.cameras[name]
         topic = image_topic(camera)
         if topic not in bag.topics:
-            found = _listed(bag.find("Image", "CompressedImage"))
-            finder.lacks(f"cameras.{name}: there is no topic {topic}; images are on {found}")
+            others = [other for other in bag.find("Image", "CompressedImage") if not NO_CAMERA.search(other.name)]
+            finder.lacks(f"cameras.{name}: there is no topic {topic}; images are on {_listed(others)}")
             continue
         images[topic] = name
         info = absolute(camera.camera_info_topic)
