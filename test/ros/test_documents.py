@@ -10,7 +10,9 @@ from typing import Any
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from cvloc_ros import reference
+from cvloc_ros import config, reference
+from cvloc_ros.cli.main import COMMANDS
+from cvloc_ros.config import Config
 from cvloc_ros.ros import debug, outputs
 from cvloc_ros.types import Status
 
@@ -90,3 +92,20 @@ def test_statuses_of_the_readme_are_those_of_the_code():
     table = readme.split("### Statuses")[1].split("\n### ")[0]
     told = [name for line in table.splitlines() if line.startswith("| `") for name in ticked(line.split("|")[1])]
     assert sorted(told) == sorted(status.value for status in Status)
+
+
+def test_commands_and_settings_of_the_first_vehicle_exist(tmp_path):
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "first-vehicle.md").read_text(encoding="utf-8")
+    settings = tmp_path / "my_car.yaml"
+    settings.write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    assert config.load(settings).camera_names == ["front", "rear"]
+    assert set(re.findall(r"\bcvloc ([a-z]+) ", page)) <= set(COMMANDS)
+    assert "cvloc doctor live --config" in page
+    launch = "".join(path.read_text(encoding="utf-8") for path in (root / "launch").glob("*.launch.py"))
+    given = set(re.findall(r"\b([a-z_]+):=", page))
+    assert given
+    assert all(f'"{name}"' in launch for name in given)
+    known = {key.name for key in reference.parameters(["front"])}
+    named = [name for name in ticked(page) if re.fullmatch(r"[a-z]+(\.[a-z_]+)+", name)]
+    assert [name for name in named if name.split(".")[0] in Config.model_fields and name not in known] == []
