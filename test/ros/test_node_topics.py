@@ -44,6 +44,11 @@ def written(endpoint: TopicEndpointInfo) -> tuple[str, str]:
     return endpoint.topic_type.replace("/msg/", "/"), "latched" if latched else words
 
 
+def own(endpoints: list[TopicEndpointInfo]) -> TopicEndpointInfo:
+    (found,) = [item for item in endpoints if (item.node_namespace, item.node_name) == ("/contract", "cvloc")]
+    return found
+
+
 def documented(section: str) -> dict[str, tuple[str, str]]:
     """Absolute name -> type and QoS without depth."""
     found = {}
@@ -65,8 +70,7 @@ def test_publishers_are_those_of_the_document_with_type_and_qos(vehicle: Vehicle
     def seen() -> dict[str, tuple[str, str]]:
         found = {}
         for name, _ in vehicle.node.get_publisher_names_and_types_by_node("cvloc", "/contract"):
-            (own,) = [item for item in vehicle.node.get_publishers_info_by_topic(name) if item.node_name == "cvloc"]
-            found[name] = written(own)
+            found[name] = written(own(vehicle.node.get_publishers_info_by_topic(name)))
         return {name: value for name, value in found.items() if name not in OF_EVERY_NODE}
 
     wait_for(lambda: len(seen()) > len(told), what="all publishers")
@@ -80,8 +84,7 @@ def test_publishers_are_those_of_the_document_with_type_and_qos(vehicle: Vehicle
 def test_subscriptions_are_those_of_the_document_with_type_and_qos(vehicle: Vehicle) -> None:
     found: dict[str, tuple[str, str]] = {}
     for name, _ in vehicle.node.get_subscriber_names_and_types_by_node("cvloc", "/contract"):
-        (own,) = [item for item in vehicle.node.get_subscriptions_info_by_topic(name) if item.node_name == "cvloc"]
-        found[name] = written(own)
+        found[name] = written(own(vehicle.node.get_subscriptions_info_by_topic(name)))
     told = documented("Inputs")
     kind = told.pop("/tf")[0]
     assert (found.pop("/contract/tf"), found.pop("/contract/tf_static")) == ((kind, "reliable"), (kind, "latched"))
