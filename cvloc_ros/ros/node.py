@@ -283,8 +283,13 @@ class CvlocNode(LifecycleNode):
     def _publish(self, result: LocalizationResult) -> None:
         if result.estimate is not None or result.candidate is not None:
             self.triggered = False
-        if self._outputs is not None and self.context.ok():
+        if self._outputs is None or not self.context.ok():
+            return
+        try:
             self._outputs.publish(result)
+        except Exception:
+            if self.context.ok():  # else Ctrl-C came between two messages, which is no fault
+                raise
 
     # --- diagnostics
 

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import rclpy
 from rig import wait_for
+
+from cvloc_ros.types import LocalizationResult, Status
 
 NO_CUDA = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is a CUDA device")
 SCRIPT = Path(__file__).with_name("fake_localizer.py")
@@ -74,3 +77,16 @@ def test_shipped_executable_without_map_or_datum_says_what_is_missing(arguments,
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_interrupt_between_two_messages_of_an_attempt_is_no_fault(rig, monkeypatch):
+    made = rig(start=False)
+    attempt = LocalizationResult(Status.NO_PRIOR, 1)
+    outputs = Mock(publish=Mock(side_effect=RuntimeError("context is invalid")))
+    with monkeypatch.context() as patched:
+        patched.setattr(made.node, "_outputs", outputs)
+        patched.setattr(made.node, "_context", Mock(ok=Mock(side_effect=[True, False])))
+        made.node._publish(attempt)
+        patched.setattr(made.node, "_context", Mock(ok=Mock(return_value=True)))
+        with pytest.raises(RuntimeError, match="context is invalid"):
+            made.node._publish(attempt)
