@@ -82,6 +82,7 @@ class Training(Section):
     variant: str = param("", "Named settings of the method that `settings` change, such as kitti, vigor, car.")
     settings: dict[str, Any] = param({}, "Settings of the model, as its header states them.")
     weights: str = param("", "Weights to start from; empty: random ones.")
+    start_from: str = param("", "Weights of another method to start from: parts that both have are taken over.")
     backbone_weights: str = param("", "File or folder of DINOv2 or VGG weights, for models that need them.")
     loss: dict[str, float] = param({}, "Weights of the parts of the loss and counts, as the method names them.")
     localizer: dict[str, Any] = param({}, "Configuration of the localizer in evaluations, such as matcher.fg2.ransac.")

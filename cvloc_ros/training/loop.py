@@ -35,6 +35,7 @@ from cvloc_ros.training.judge import BEST_BY
 from cvloc_ros.training.loader import Examples, Loaded, load
 from cvloc_ros.training.methods.method import Method, Trainee, create
 from cvloc_ros.training.order import Order, Share
+from cvloc_ros.training.transfer import take_over
 
 _BEND = 0.01
 _BAD_STEPS = 25
@@ -195,6 +196,9 @@ class _Session:
         self._trainee: Any = self._method.trainee(self._accelerator.device)
         if config.weights:
             self._method.load(self._trainee, config.weights)
+        elif config.start_from:
+            count = take_over(self._trainee, config.start_from)
+            self._progress.say(f"{count} of {len(self._trainee.state_dict())} tensors are those of {config.start_from}")
         if self._accelerator.device.type == "cuda" and self._processes > 1:
             convert: Any = torch.nn.SyncBatchNorm.convert_sync_batchnorm
             self._trainee = convert(self._trainee)

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from cvloc_ros.matching.layers.views import check_image, looking, roll, roll_to_
 from cvloc_ros.types import U8, AerialCode, AerialPatch, GroundProjector, GroundView, Pose2, ScoreVolume, SearchWindow
 
 _PANORAMA = "equirectangular"
+_WIDE = (_PANORAMA, "fisheye")
+_AHEAD_RAD = math.radians(80.0)  # between the cameras that small models are trained on (65 to 90 degrees)
 
 
 class GridLocMatcher:
@@ -117,16 +120,18 @@ class GridLocMatcher:
 
 
 def choose(views: Sequence[GroundView], settings: GridLocSettings, most: int) -> list[GroundView]:
-    """Take the newest views of the kind that the model knows.
+    """Take the newest views of the kind that the model knows; a model of perspective images looks ahead in the others.
 
     Raises:
-        ModelError: there are views, and none is of that kind.
+        ModelError: the model is one of panoramas, there are views, and none is a panorama.
     """
-    fitting = [view for view in views if (view.camera.kind == _PANORAMA) == settings.panorama]
+    fitting = [view for view in views if not settings.panorama or view.camera.kind == _PANORAMA]
     if views and not fitting:
         kinds = ", ".join(sorted({view.camera.kind for view in views}))
-        wanted = "panoramas (equirectangular)" if settings.panorama else "perspective images"
-        msg = f"the cameras are {kinds}, but matcher.gridloc.weights is a model of {wanted}; name other weights"
+        msg = (
+            f"the cameras are {kinds}, but matcher.gridloc.weights is a model of panoramas (equirectangular); "
+            "name other weights"
+        )
         raise ModelError(msg)
     return sorted(fitting, key=lambda view: -view.stamp_ns)[:most]
 
@@ -134,9 +139,23 @@ def choose(views: Sequence[GroundView], settings: GridLocSettings, most: int) ->
 def visible_part(view: GroundView, settings: GridLocSettings) -> U8:
     """Cut the part of the image out that the network sees, grey where the view is masked."""
     rgb = view.rgb if view.valid is None else np.where(view.valid[..., None], view.rgb, np.uint8(128))
+    if view.camera.kind in _WIDE and not settings.panorama:
+        return _ahead(rgb, view, settings)
     rows, cols = rgb.shape[:2]
     top, bottom, left, right = settings.ground_crop
     return rgb[round(top * rows) : round(bottom * rows), round(left * cols) : round(right * cols)]
+
+
+def _ahead(rgb: U8, view: GroundView, settings: GridLocSettings) -> U8:
+    """See along the axis of a panorama or fisheye camera as a perspective camera does, grey where it sees nothing."""
+    rows, cols = settings.ground_size
+    focal = 0.5 * cols / math.tan(0.5 * _AHEAD_RAD)
+    v, u = np.mgrid[0:rows, 0:cols].astype(np.float64)
+    rays = np.stack([(u - (cols - 1) / 2) / focal, (v - (rows - 1) / 2) / focal, np.ones_like(u)], -1)
+    uv, inside = view.camera.project(rays)
+    place = np.where(inside[..., None], uv, -9.0).astype(np.float32)
+    seen = cv2.remap(rgb, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.where(inside[..., None], seen, np.uint8(128))
 
 
 def upright(view: GroundView) -> GroundView:

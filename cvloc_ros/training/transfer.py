@@ -1,0 +1,43 @@
+# Copyright 2026 The cvloc_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Starting one method from weights of another: what both have is taken over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from cvloc_ros.matching import weights
+from cvloc_ros.training.checkpoint import TrainingError
+
+_SAME = (("network.", ""), ("plane.", ""), ("aerial_projector.", "aerial."), ("ground_projector.", "ground."))
+
+
+def take_over(trainee: nn.Module, path: Path | str) -> int:
+    """Copy the tensors whose part and shape a model shares with that of a file; return how many they are.
+
+    ViewBridge has FG²'s lifting, projectors and backbone; Loc² its projectors and backbone. GridLoc shares nothing.
+
+    Raises:
+        ModelError: the file cannot be read.
+        TrainingError: nothing fits.
+    """
+    given = {_part(key): value for key, value in weights.read_tensors(path).items()}
+    own = trainee.state_dict()
+    fitting = {key: given[_part(key)] for key, value in own.items() if _fits(given.get(_part(key)), value)}
+    if not fitting:
+        msg = f"start_from = {path}: none of its {len(given)} tensors fits; give both the same channels and widths"
+        raise TrainingError(msg)
+    trainee.load_state_dict({**own, **{key: value.to(own[key]) for key, value in fitting.items()}})
+    return len(fitting)
+
+
+def _part(key: str) -> str:
+    for ours, common in _SAME:
+        key = key.replace(ours, common, 1) if key.startswith(ours) else key
+    return key
+
+
+def _fits(given: object, own: object) -> bool:
+    return given is not None and getattr(given, "shape", None) == getattr(own, "shape", None)
