@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 import cvloc_ros
+from cvloc_ros.overlays.cells import CELL_M
 
 ROOT = Path(__file__).resolve().parents[1]
 INSTALLED_FOLDERS = ("launch", "config", "rviz", "foxglove")
@@ -147,6 +148,8 @@ def test_layouts_show_topics_of_the_node_only() -> None:
     launch = (ROOT / "launch/cvloc.launch.py").read_text(encoding="utf-8")
     moved = ast.literal_eval(re.search(r"(?ms)^VIEWED = (\(.*?\))$", launch)[1])
     assert shown - {"initialpose"} == {f"/cvloc/{topic}" for topic in moved}
+    (aerial,) = [item for item in rviz["Visualization Manager"]["Displays"] if item["Name"] == "Aerial map"]
+    assert (aerial["Size (m)"], aerial["Color Transformer"], aerial["Style"]) == (CELL_M, "RGB8", "Flat Squares")
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "cvloc_ros/ros").glob("*.py"))
     published = set(re.findall(r'"~/([\w/]+)"', sources))
     assert set(moved) <= published

@@ -173,5 +173,10 @@ def test_cells_leave_out_what_has_no_imagery_or_is_far():
     here.valid[:, :300] = False
     points, rgb = overlays.cells(here, POSE.xy, half_m=10.0)
     assert points[:, 0].min() > POSE.x_m - 0.3
-    assert np.abs(points - POSE.xy).max() <= 10.0
+    assert np.abs(points - POSE.xy).max() <= 10.2
     assert len(points) == len(rgb) == pytest.approx(33 * 67, rel=0.05)
+
+
+def test_cells_of_a_place_beside_the_patch_are_none():
+    points, rgb = overlays.cells(patch(), POSE.xy + np.array([500.0, 0.0]))
+    assert (points.shape, rgb.shape) == ((0, 2), (0, 3))
