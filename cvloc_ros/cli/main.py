@@ -41,6 +41,7 @@ COMMANDS = {
     "train": Command("cvloc_ros.cli.train", "train", "Train a learned matcher, or go on with a training."),
     "ablate": Command("cvloc_ros.cli.ablate", "ablate", "Train models that differ in one part each; write the table."),
     "mask": Command("cvloc_ros.cli.mask", "mask", "Find the vehicle itself in the pictures of a drive; write masks."),
+    "extrinsics": Command("cvloc_ros.cli.extrinsics", "extrinsics", "Refine camera mountings and the map's offset."),
     "bag": Command("cvloc_ros.cli.bag", "COMMANDS", "Recover a bag that a crash cut off."),
     "params": Command("cvloc_ros.cli.params", "params", "Print all parameters as YAML or Markdown."),
 }
