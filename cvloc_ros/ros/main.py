@@ -39,6 +39,9 @@ def main(args: Sequence[str] | None = None, open_session: Callable[[Config], Ses
             executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:
+        if rclpy.ok():
+            raise  # else a signal ended the context between two steps of the executor, which then fails so
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:

@@ -45,6 +45,29 @@ def test_second_sigint_during_shutdown_does_no_harm(pause_s):
     assert process.returncode == 0, output
 
 
+UNLUCKY = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+import rclpy
+from cvloc_ros.ros import main
+from fake_session import FakeSession
+
+class Unlucky(main.SingleThreadedExecutor):
+    def spin(self):
+        rclpy.shutdown()
+        self.spin_once()
+
+main.SingleThreadedExecutor = Unlucky
+sys.exit(main.main(sys.argv, FakeSession))
+"""
+
+
+def test_context_that_ends_between_two_steps_of_the_executor_is_no_fault():
+    command = [sys.executable, "-c", UNLUCKY, str(SCRIPT.parent), "--ros-args", "-r", "__ns:=/unlucky", *GOOD]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
 def test_unknown_parameter_ends_the_process_with_an_error():
     process = launch("bad", *GOOD, "-p", "tiles.sauce:=x", "-p", "search.sigma_factor:=99.0")
     output = process.communicate(timeout=30)[0]
