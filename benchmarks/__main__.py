@@ -1,6 +1,9 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks [NAME ...]`: time the stages on this machine and print one table; out/bench.json keeps it."""
+"""`python -m benchmarks [NAME ...]`: time the stages on this machine and print one table; out/bench.json keeps it.
+
+Those of LONG run only when they are named.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ import cvloc_ros
 
 HERE = Path(__file__).parent
 OUT = Path("out/bench.json")
+LONG = ("load", "soak")
 METHOD = "wall clock of single calls after a warm-up, median and 95th percentile; compare rows of one run only"
 
 
@@ -32,24 +36,29 @@ def main(names: list[str]) -> int:
         sys.stderr.write(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(known)}\n")
         return 2
     rows: list[dict[str, Any]] = []
-    for name in tqdm(names or known, desc="benchmarks", unit="suite"):
+    for name in tqdm(names or sorted(set(known) - set(LONG)), desc="benchmarks", unit="suite"):
         # A process for each: threads, caches and memory of one must not change another.
         done = subprocess.run(
             [sys.executable, "-c", f"import benchmarks.__main__ as b; b.suite({name!r})"],
             check=True, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         rows += json.loads(done.stdout.splitlines()[-1])
+    keep(OUT, rows, METHOD)
+    return 0
+
+
+def keep(path: Path, rows: list[dict[str, Any]], method: str, **more: Any) -> None:
+    """Print the table; write it as JSON with the facts of the machine and with what else is given."""
     facts = {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "version": cvloc_ros.__version__,
         "hardware": f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
         "python": platform.python_version(),
-        "method": METHOD,
+        "method": method,
     }
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({**facts, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**facts, "rows": rows, **more}, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(_table(facts, rows))
-    return 0
 
 
 def suite(name: str) -> None:
