@@ -45,7 +45,7 @@ class ImageSets:
         """Expect images of each name; `on_late` gets the camera of an image that is older than a set in use."""
         self._names = tuple(names)
         self._tolerance_ns = tolerance_ns
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._on_late = on_late
         self._pending: list[_Group] = []
         self._used: deque[_Group] = deque(maxlen=KEPT)
@@ -73,7 +73,7 @@ class ImageSets:
 
     def due(self, now_s: float) -> ImageSet | None:
         """Return the newest unfinished set that has waited long enough."""
-        late = [item for item in self._pending if now_s - item.since_s >= self._patience_s]
+        late = [item for item in self._pending if now_s - item.since_s >= self.patience_s]
         if not late:
             return None
         newest = max(late, key=lambda item: item.stamp_ns)
@@ -107,7 +107,7 @@ class ImageSets:
         """A camera is back if its image would have been in time had its set waited."""
         self._on_late(image.camera)
         for group in self._used:
-            if self._belongs(image, group) and now_s - group.since_s <= self._patience_s:
+            if self._belongs(image, group) and now_s - group.since_s <= self.patience_s:
                 self._missing.discard(image.camera)
 
     def _release(self, group: _Group) -> ImageSet:

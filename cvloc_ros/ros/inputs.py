@@ -55,6 +55,8 @@ class Inputs:
         self._calibrations: dict[str, tuple[Any, ...]] = {}
         self.wanted: Callable[[], bool] = lambda: True
         """Whether images are wanted now; others are let go undecoded."""
+        self.patience_s: Callable[[], float] = lambda: config.inputs.wait_s
+        """How long a set waits for its cameras; may change at run time."""
         self.feeds = [
             ImageFeed(node, name, camera, partial(self.on_image, name), health)
             for name, camera in config.cameras.items()
@@ -147,6 +149,7 @@ class Inputs:
             feed.adapt()
 
     def _release(self) -> None:
+        self._sets.patience_s = self.patience_s()
         late = self._sets.due(time.monotonic())
         if late is not None:
             self._slot.put(late)

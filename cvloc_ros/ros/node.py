@@ -197,6 +197,7 @@ class CvlocNode(LifecycleNode):
             self, config, session, self._slot, self.health, self._worker.report, self.on_clock_jump
         )
         self._inputs.wanted = lambda: self.enabled or self.triggered
+        self._inputs.patience_s = lambda: self.parameters.current.inputs.wait_s
         self._datum_check = DatumCheck(self, config, session, self.health)
 
     def _deactivate(self) -> None:

@@ -58,6 +58,10 @@ class Parameters:
                 node._parameters[key.name] = Parameter(key.name, TYPES[key.kind], [])  # noqa: SLF001
         self._config = Config() if self.faults else config.parse(nest(values))
         node.add_on_set_parameters_callback(self._on_set)
+        # Jazzy tells when nobody else refused, Humble does not: there the change is applied when it is judged.
+        self._told_later = hasattr(node, "add_post_set_parameters_callback")
+        if self._told_later:
+            node.add_post_set_parameters_callback(self._after_set)
 
     @property
     def current(self) -> Config:
@@ -79,10 +83,17 @@ class Parameters:
         if faults:
             return SetParametersResult(successful=False, reason="\n".join(faults))
         try:
-            self._config = config.merge(self._config, nest(values))
+            merged = config.merge(self._config, nest(values))
         except ConfigError as err:
             return SetParametersResult(successful=False, reason=str(err))
+        if not self._told_later:
+            self._config = merged
         return SetParametersResult(successful=True)
+
+    def _after_set(self, parameters: list[Parameter]) -> None:
+        values, _ = _read([item for item in parameters if item.name in self._keys], self._keys)
+        if values:
+            self._config = config.merge(self._config, nest(values))
 
 
 def descriptor(key: reference.Key) -> ParameterDescriptor:

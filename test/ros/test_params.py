@@ -128,6 +128,33 @@ def test_dynamic_change_is_validated_as_a_whole(declared):
     assert before.search.radius_max_m == 50.0
 
 
+def test_change_that_something_else_refuses_changes_nothing(declared):
+    made = declared()
+    both = [Parameter("search.radius_max_m", value=80.0), Parameter("use_sim_time", value="yes")]
+    assert not made.node.set_parameters_atomically(both).successful
+    assert made.node.get_parameter("search.radius_max_m").value == 50.0
+    assert made.current.search.radius_max_m == 50.0
+
+
+def test_change_is_applied_where_rclpy_says_nothing_afterwards_as_on_humble(declared):
+    made = declared()
+    if made._told_later:
+        made.node.remove_post_set_parameters_callback(made._after_set)
+        made._told_later = False
+    assert change(made, "search.radius_max_m", 80.0).successful
+    assert made.current.search.radius_max_m == 80.0
+
+
+def test_patience_with_a_lost_camera_may_change_at_run_time(rig):
+    topics = {f"cameras__{name}__image_topic": name for name in ("left", "right")}
+    made = rig(camera_names=["left", "right"], inputs__wait_s=5.0, **topics)
+    made.send_image(stamp_now(), topic="left")
+    made.arrived("image left")
+    assert not made.session.localized
+    made.run(lambda: made.node.set_parameters([Parameter("inputs.wait_s", value=0.01)]))
+    wait_for(lambda: made.session.localized, 4.0)
+
+
 def test_open_bound_is_refused_with_the_limit(declared):
     result = change(declared(), "output.heartbeat_s", 0.0)
     assert not result.successful
