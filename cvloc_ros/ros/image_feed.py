@@ -19,6 +19,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from cvloc_ros.config import Camera
 from cvloc_ros.ros.compat import SubscriptionEventCallbacks
 from cvloc_ros.ros.health import Health
+from cvloc_ros.ros.surviving import surviving
 
 
 class ImageFeed:
@@ -71,7 +72,8 @@ class ImageFeed:
         )
         self._health.trouble(f"{self.topic} QoS", "")
         events = qos_events(self.topic, self._health)
-        return self._node.create_subscription(self._type, self.topic, self._on_image, qos, event_callbacks=events)
+        safe = surviving(self._node, self._health, self.topic, self._on_image)
+        return self._node.create_subscription(self._type, self.topic, safe, qos, event_callbacks=events)
 
 
 def qos_events(topic: str, health: Health) -> SubscriptionEventCallbacks:

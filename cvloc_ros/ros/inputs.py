@@ -26,6 +26,7 @@ from cvloc_ros.ros.health import Health
 from cvloc_ros.ros.image_feed import ImageFeed, qos_events
 from cvloc_ros.ros.image_sets import ImageSet, ImageSets
 from cvloc_ros.ros.stamps import StampGuard
+from cvloc_ros.ros.surviving import surviving
 from cvloc_ros.session import Session
 from cvloc_ros.types import F64, LocalizationResult, OdomSample, Pose2, Status
 
@@ -141,8 +142,10 @@ class Inputs:
         ]
 
     def _subscribe(self, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Any:
-        events = qos_events(self._node.resolve_topic_name(topic), self._health)
-        return self._node.create_subscription(kind, topic, callback, qos, event_callbacks=events)
+        name = self._node.resolve_topic_name(topic)
+        events = qos_events(name, self._health)
+        safe = surviving(self._node, self._health, name, callback)
+        return self._node.create_subscription(kind, topic, safe, qos, event_callbacks=events)
 
     def _adapt(self) -> None:
         for feed in self._all_feeds:

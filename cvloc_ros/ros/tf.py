@@ -20,6 +20,7 @@ from cvloc_ros.errors import TransformError
 from cvloc_ros.ros import compat, convert
 from cvloc_ros.ros.health import Health
 from cvloc_ros.ros.image_feed import qos_events
+from cvloc_ros.ros.surviving import surviving
 from cvloc_ros.ros.tf_senders import WITHIN_S, TwoSenders, other_publishers
 from cvloc_ros.session import Session
 from cvloc_ros.types import F64, Pose2, PoseEstimate
@@ -116,11 +117,11 @@ class TfInput:
         latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = [
             node.create_subscription(
-                TFMessage, "/tf", self._on_dynamic, QoSProfile(depth=100),
+                TFMessage, "/tf", surviving(node, health, "/tf", self._on_dynamic), QoSProfile(depth=100),
                 event_callbacks=qos_events("/tf", health),
             ),
             node.create_subscription(
-                TFMessage, "/tf_static", self._on_static, latched,
+                TFMessage, "/tf_static", surviving(node, health, "/tf_static", self._on_static), latched,
                 event_callbacks=qos_events("/tf_static", health),
             ),
         ]  # fmt: skip

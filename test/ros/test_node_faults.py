@@ -258,6 +258,30 @@ def test_wrong_type_on_the_image_topic_is_reported(faulty):
     context.shutdown()
 
 
+def broken(*_, **__):
+    msg = "never seen before"
+    raise ZeroDivisionError(msg)
+
+
+@pytest.mark.parametrize(
+    ("method", "topic", "send"),
+    [
+        ("add_odom", "odom", lambda made: made.send_odom(stamp_now())),
+        ("add_transform", "/tf", lambda made: made.send_tf("odom", "base_link", stamp_now())),
+        ("set_calibration", "camera_info", lambda made: made.send_camera_info(width=32)),
+    ],
+)
+def test_message_whose_handling_fails_is_counted_and_the_node_lives(faulty, method, topic, send):
+    made = faulty()
+    made.ready_to_drive()
+    setattr(made.session, method, broken)
+    send(made)
+    name = topic if topic.startswith("/") else f"/{made.namespace}/{topic}"
+    wait_for(lambda: made.node.health.snapshot().refused.get(f"{name}: fault"))
+    made.send_image(stamp_now())
+    made.status("ok")
+
+
 def test_incompatible_qos_is_reported(faulty):
     made = faulty()
     made.publisher("initialpose", PoseWithCovarianceStamped, "best_effort", match=False)
