@@ -4,7 +4,7 @@
 
 The parameters are four of each camera (z in m; roll, pitch, yaw in rad of the mounting) and two of the map (east and
 north in m), as changes of what is set. The measure is the mean over pictures of the correlation of each, so that a
-picture of a van counts once. The covariance is the sandwich of its curvature and of the gradients of its parts, where
+picture of a van counts once. The variances are the sandwich of its curvature and of the gradients of its parts, where
 neighbouring pictures, which see the same ground, are one part.
 """
 
@@ -31,6 +31,7 @@ LIMITS = np.array([0.05, *np.radians([0.3, 0.2, 0.3]), 0.15, 0.15])
 
 _STEP = np.array([0.02, *np.radians([0.4, 0.2, 0.4]), 0.05, 0.05])
 _FLATTEST = 1e-3  # of the strongest curvature; a flatter direction counts as flat
+_FLAT_SHARE = 0.3  # of a parameter in a flat direction, from which on it counts as unknown
 _LOSSES = (0.1, 0.05, 0.05, 0.02, 0.01, 0.005)
 _EDGE = 1.05  # of `SEARCH`: who goes beyond is told
 _FARTHEST = 1.5  # times the step along an axis
@@ -134,23 +135,23 @@ def climb(model: Model, sights: Sights, free: Mask, start: F64) -> F64:
 
 def total(model: Model, sights: Sights, tries: F64) -> F64:
     """Return the summed agreement (K,) of all pictures after changes (K, model.size)."""
-    parts = [
-        agreements(seen, model.mountings[camera], tries[:, model.index(camera)]).sum(axis=1)
-        for camera, seen in sights.items()
-    ]
-    return np.asarray(np.sum(parts, axis=0), np.float64)
+    result: F64 = np.zeros(len(tries))
+    for camera, seen in sights.items():
+        result += agreements(seen, model.mountings[camera], tries[:, model.index(camera)]).sum(axis=1)
+    return result
 
 
-def covariance(model: Model, sights: Sights, parts: Mapping[str, Sequence[int]], free: Mask, x: F64) -> F64:
-    """Return the covariance (size, size) of the free parameters at the maximum `x`; infinite where it is none.
+def variances(model: Model, sights: Sights, parts: Mapping[str, Sequence[int]], free: Mask, x: F64) -> F64:
+    """Return variances (size,) at the maximum `x`: infinite where pictures say nothing, 0 where nothing is free.
 
-    `parts` numbers the pictures of each camera; those of one number count as one.
+    `parts` numbers the pictures of each camera; those of one number count as one. Imagery lies off by some
+    centimetres, here so and a hundred metres on otherwise: so the same is asked with three neighbours as one, and the
+    larger variance taken.
     """
-    chosen = np.flatnonzero(free)
-    result = np.zeros((model.size, model.size))
+    chosen, result = np.flatnonzero(free), np.zeros(model.size)
     if not len(chosen):
         return result
-    curvature = _curvatures(model, sights, free, x)
+    bends = -_curvatures(model, sights, free, x)[np.ix_(chosen, chosen)]
     slopes = np.zeros((1 + max(max(numbers) for numbers in parts.values()), model.size))
     for camera, seen in sights.items():
         place, mounting, six = model.index(camera), model.mountings[camera], x[model.index(camera)]
@@ -158,21 +159,24 @@ def covariance(model: Model, sights: Sights, parts: Mapping[str, Sequence[int]],
         ahead, behind = np.split(agreements(seen, mounting, np.vstack([six + steps, six - steps])), 2)
         for number, change in enumerate((ahead - behind) / 2):
             np.add.at(slopes[:, place[number]], list(parts[camera]), change)
-    result[chosen, chosen] = np.inf
-    values, vectors = np.linalg.eigh(-curvature[np.ix_(chosen, chosen)])
-    used = slopes[np.any(slopes != 0.0, axis=1)][:, chosen]
-    if len(used) <= 2:
-        return result
-    # A direction without curvature is as uncertain as the search is wide: weak ones must not vanish in an inverse.
+    fine = slopes[np.any(slopes != 0.0, axis=1)][:, chosen]
+    coarse = np.add.reduceat(fine, np.arange(0, len(fine), 3)) if len(fine) else fine
+    found = np.maximum(_sandwich(bends, fine), _sandwich(bends, coarse))
+    result[chosen] = found * model.spread(_STEP)[chosen] ** 2
+    return result
+
+
+def _sandwich(bends: F64, slopes: F64) -> F64:
+    """Variances (n,) of a maximum from its curvature (n, n) and the slopes of independent parts there (parts, n)."""
+    if len(slopes) <= 2:
+        return np.full(len(bends), np.inf)
+    values, vectors = np.linalg.eigh(bends)
     weakest = _FLATTEST * max(float(values.max()), 1e-9)
     inverse = (vectors / np.maximum(values, weakest)) @ vectors.T
-    spread = used - used.mean(axis=0)
-    meat = spread.T @ spread * len(used) / (len(used) - 1)
-    scale = model.spread(_STEP)[chosen]
-    result[np.ix_(chosen, chosen)] = (inverse @ meat @ inverse) * np.outer(scale, scale)
-    flat = (np.abs(vectors[:, values < weakest]) > 0.3).any(axis=1)
-    result[chosen[flat], chosen[flat]] = np.inf
-    return result
+    spread = slopes - slopes.mean(axis=0)
+    meat = spread.T @ spread * len(slopes) / (len(slopes) - 1)
+    flat = (np.abs(vectors[:, values < weakest]) > _FLAT_SHARE).any(axis=1)
+    return np.where(flat, np.inf, np.diag(inverse @ meat @ inverse))
 
 
 def _curvatures(model: Model, sights: Sights, free: Mask, x: F64) -> F64:

@@ -89,11 +89,11 @@ class Judge:
     def run(self) -> tuple[F64, dict[str, Part], Part]:
         """Return the changes (model.size,) of what is written, and the verdict on each camera and on the map."""
         model = self.model
-        searched = [self._searched(half) for half in (0, 1)]
+        searched = self._searched_twice()
         while self._drop_apart(searched):
-            searched = [self._searched(half) for half in (0, 1)]
+            searched = self._searched_twice()
         middle = (searched[0] + searched[1]) / 2
-        sights = {name: self.make(chosen, model.mounting(name, middle)) for name, chosen in self.frames.items()}
+        sights = {name: self._laid(self.plain, name, middle) for name in self.plain}
         while True:
             free = self._free()
             start = np.where(free, middle, 0.0)
@@ -117,15 +117,37 @@ class Judge:
             x[-2:] = 0.0
         return x, parts, map_part
 
+    def _searched_twice(self) -> list[F64]:
+        """Search with each half; where they end apart, each also tries what the other has found."""
+        searched = [self._searched(half) for half in (0, 1)]
+        limits = _APART * self.model.spread(LIMITS)
+        if (np.abs(searched[0] - searched[1]) <= limits).all():
+            return searched
+        return [self._exchanged(half, searched[half], searched[1 - half]) for half in (0, 1)]
+
+    def _exchanged(self, half: int, own: F64, other: F64) -> F64:
+        """Take the other half's values of the cameras that agree better with them in this half, and climb again."""
+        mixed = own.copy()
+        seen = self._certain(self._half(self.plain, half))
+        for name in seen:
+            six, theirs = own[self.model.index(name)], other[self.model.index(name)]
+            scores = [
+                fit.agreements(self._laid(seen, name, x), self.model.mountings[name], change[None]).mean()
+                for x, change in ((own, six), (other, theirs))
+            ]
+            if scores[1] > scores[0]:
+                mixed[self.model.index(name)] = theirs
+        return self._climb({name: self._laid(seen, name, mixed) for name in seen}, self._free(), mixed)
+
+    def _laid(self, seen: Sights, camera: str, x: F64) -> list[Sight]:
+        """Lay pictures onto the ground with the mounting after the changes `x`."""
+        return self.make([sight.frame for sight in seen[camera]], self.model.mounting(camera, x))
+
     def _searched(self, half: int) -> F64:
         model, free = self.model, self._free()
         plain = self._half(self.plain, half)
         x = fit.search(model, self._certain(plain), free, self.tick)
-        sights = {
-            name: self.make([sight.frame for sight in seen], model.mounting(name, x))
-            for name, seen in plain.items()
-        }
-        return self._climb(sights, free, x)
+        return self._climb({name: self._laid(plain, name, x) for name in plain}, free, x)
 
     def _climb(self, sights: Sights, free: Mask, start: F64) -> F64:
         self.tick()
@@ -157,7 +179,7 @@ class Judge:
         """Standard deviations: of the sandwich or of the halves, whatever is more, and what no picture can tell."""
         certain = self._certain(sights)
         parts = {name: [self._block[id(sight.frame)] for sight in seen] for name, seen in certain.items()}
-        variance = np.diag(fit.covariance(self.model, certain, parts, free, x))
+        variance = fit.variances(self.model, certain, parts, free, x)
         floor = np.zeros(self.model.size)
         for camera in self.model.cameras:
             floor[self.model.index(camera)[:N]] = _HEIGHT_M, *[_LENS_PX * self.plain[camera][0].px_rad] * 3

@@ -47,19 +47,23 @@ def true_mounting(spec: CameraSpec) -> list[float]:
     return [spec.x_m, spec.y_m, spec.z_m, *(math.radians(d) for d in (spec.roll_deg, spec.pitch_deg, spec.yaw_deg))]
 
 
-@pytest.fixture(scope="module")
-def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drive, and wrong.yaml: its settings with wrong mountings and a wrong offset of the map."""
-    out = tmp_path_factory.mktemp("extrinsics") / "drive"
-    write_drive(SCENE, out, _silent)
+def write_wrong(scene: Scene, out: Path) -> None:
+    """Write a drive, and wrong.yaml: its settings with wrong mountings and a wrong offset of the map."""
+    write_drive(scene, out, _silent)
     tree = yaml.safe_load((out / "cvloc.yaml").read_text(encoding="utf-8"))
     keys = tree["/**"]["ros__parameters"]
-    for spec in SCENE.cameras:
+    for spec in scene.cameras:
         height, *angles = WRONG[spec.name]
         error = np.array([0.0, 0.0, height, *np.radians(angles)])
         keys["cameras"][spec.name]["mounting"] = [float(v) for v in np.array(true_mounting(spec)) + error]
     keys["geo"] |= {"map_offset_east_m": MAP_OFF[0], "map_offset_north_m": MAP_OFF[1]}
     (out / "wrong.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("extrinsics") / "drive"
+    write_wrong(SCENE, out)
     return out
 
 
@@ -104,6 +108,27 @@ def test_nothing_is_written_where_the_mounting_is_right(call: Call, tmp_path: Pa
     assert code == 1
     assert "held-out pictures agree no better" in told and "kept as asked" in told and "nothing is worth" in told
     assert not (tmp_path / "found.yaml").exists()
+
+
+def test_a_map_of_another_place_changes_nothing(call: Call, tmp_path: Path) -> None:
+    shift_deg = 15.0 / 111_000
+    code, told, _ = call("--datum", f"{SCENE.datum[0] + shift_deg},{SCENE.datum[1]}", "--camera", "front")
+    assert code == 1 and "camera front" in told and "not written" in told
+    assert not (tmp_path / "found.yaml").exists()
+
+
+def test_a_straight_drive_moves_the_camera_but_not_the_map(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    straight = replace(SCENE, seed=3, duration_s=30.0, cameras=SCENE.cameras[:1])
+    write_wrong(straight, tmp_path)
+    options = ["--config", str(tmp_path / "wrong.yaml"), "--out", str(tmp_path / "found.yaml")]
+    assert main(["extrinsics", str(tmp_path / "bag"), *options]) == 0
+    assert "headings too alike" in capsys.readouterr().out
+    found = load(tmp_path / "found.yaml")
+    assert (found.geo.map_offset_east_m, found.geo.map_offset_north_m) == (0.0, 0.0)
+    error = np.degrees(np.array(found.cameras["front"].mounting) - true_mounting(straight.cameras[0]))[3:]
+    assert np.abs(error).max() < 2 * WITHIN_DEG
 
 
 def test_a_short_drive_is_refused_with_the_number_that_is_needed(call: Call, drive: Path, tmp_path: Path) -> None:
