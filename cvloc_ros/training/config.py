@@ -89,6 +89,7 @@ class Training(Section):
     data: Data = Field(default_factory=Data)
     validation: Data = Field(default_factory=lambda: Data.model_validate({"simulated": {"purpose": "tuning"}}))
     prior: PriorDraw = Field(default_factory=PriorDraw)
+    validation_prior: PriorDraw | None = param(None, "How wrong it is in evaluations; left out: as in training.")
     augment: Augment = Field(default_factory=Augment)
     optimiser: Optimiser = Field(default_factory=Optimiser)
     run: Run = Field(default_factory=Run)

@@ -40,9 +40,8 @@ class HeldOut:
         kept = _Kept(self._samples)
         judged = []
         numbers = range(len(self._samples))
-        for number, (one, result) in enumerate(
-            judge(kept, matcher, self._localizer, self._config.prior, numbers, run.seed)
-        ):
+        prior = self._config.validation_prior or self._config.prior
+        for number, (one, result) in enumerate(judge(kept, matcher, self._localizer, prior, numbers, run.seed)):
             judged.append(one)
             if number < run.pictures:
                 show(f"sample {number}", picture(result))

@@ -14,6 +14,7 @@ import numpy as np
 from cvloc_ros.config import Config
 from cvloc_ros.datasets.sample import Sample, SampleError, Samples
 from cvloc_ros.errors import ImageError
+from cvloc_ros.estimation import calibration
 from cvloc_ros.evaluation.correspondence import LIMITS_PX, TOP, known_places, summarise, top_errors_px, true_places
 from cvloc_ros.evaluation.metrics import along_across, nees, pose_error, statistics
 from cvloc_ros.overlays.pictures import overlay
@@ -73,7 +74,11 @@ class _OnePatch:
 def judge(
     samples: Samples, matcher: Matcher, config: Config, prior: PriorDraw, numbers: Sequence[int], seed: int
 ) -> Iterator[tuple[Judged, LocalizationResult]]:
-    """Localize samples; the priors depend on seed and number alone. Samples that cannot be used are left out."""
+    """Localize samples; the priors depend on seed and number alone. Samples that cannot be used are left out.
+
+    A network in training has no calibration of its covariance: what `estimation` leaves to one are the safe values.
+    """
+    config = calibration.resolve(config, None)
     for number in numbers:
         try:
             sample = samples[number]
