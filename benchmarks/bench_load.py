@@ -29,7 +29,7 @@ OUT = Path("out/load")
 CAMERAS = ("front", "left", "rear", "right")
 WIDTH, HEIGHT, RATE_HZ, ODOM_HZ, JPEG_QUALITY = 1280, 720, 30.0, 100.0, 90
 WORK_S, WATCH_S, SECONDS, START_S, WARM_UP_S = 0.06, 0.01, 20.0, 60.0, 2.0
-PERIOD_MS, BLOCKED_MS = 1e3 / RATE_HZ, 20.0
+PERIOD_MS, BLOCKED_MS, CARRIED = 1e3 / RATE_HZ, 20.0, 0.95
 METHOD = f"a session that decodes four images and works for {WORK_S * 1e3:g} ms; wall clock, after {WARM_UP_S:g} s"
 
 
@@ -183,6 +183,8 @@ def rows_of(noted: dict[str, Any], transport: str) -> list[dict[str, Any]]:
     return [
         *rows,
         _row("load: executor late", late["node"], f"timer of {WATCH_S * 1e3:g} ms on the node's executor"),
+        _row("load: executor blocked", blocked(noted["node"])[round(WARM_UP_S / WATCH_S):],
+             "the same without the time that the machine gave it no processor"),
         _row("load: executor busy", noted["node"]["busy_ms"][round(WARM_UP_S / WATCH_S):],
              "processor time of its thread between two of these"),
         _row("load: machine late", late["sleep"], "the same in a process that only sleeps: what the machine does"),
@@ -190,6 +192,11 @@ def rows_of(noted: dict[str, Any], transport: str) -> list[dict[str, Any]]:
         _row("load: odometry sent", [sent["odometry"] / sent["seconds"]], f"of {ODOM_HZ:g} a second", "1/s"),
         _row("load: sets used", [len(used) / max(sent["seconds"] - WARM_UP_S, 1e-9)], "the others were dropped", "1/s"),
     ]
+
+
+def blocked(node: dict[str, list[float]]) -> list[float]:
+    """Return how long the node itself kept its executor from a timer: the delay less the wait for a processor, ms."""
+    return [max(0.0, late - starved) for late, starved in zip(node["late_ms"], node["starved_ms"], strict=True)]
 
 
 def _row(name: str, values: list[float], note: str, unit: str = "ms") -> dict[str, Any]:
@@ -203,17 +210,21 @@ def _row(name: str, values: list[float], note: str, unit: str = "ms") -> dict[st
 def checks(noted: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, tuple[bool, str]]:
     """Judge; {what: (passed, what was found)}."""
     by_name = {row["name"].removeprefix("load: "): row for row in rows}
-    queue, late, machine = by_name["queue: complete to taken"], by_name["executor late"], by_name["machine late"]
-    busy = by_name["executor busy"]
+    queue, late = by_name["queue: complete to taken"], by_name["executor late"]
+    own, busy = by_name["executor blocked"], by_name["executor busy"]
+    sets, odometry = by_name["sets of images sent"]["p50"], by_name["odometry sent"]["p50"]
     older = [item for item in noted["node"]["used"] if item["newest"] > item["stamp"]]
     used = noted["node"]["used"]
     return {
+        "this machine carries the load at all": (
+            sets >= CARRIED * RATE_HZ and odometry >= CARRIED * ODOM_HZ,
+            f"{sets:.1f} sets and {odometry:.0f} odometry messages a second; else the rest says nothing"),
         "the newest set is always the one used": (bool(used) and not older, f"{len(older)} of {len(used)} were older"),
         f"queue delay p95 below one period, {PERIOD_MS:.1f} ms": (
             queue["p95"] < PERIOD_MS, f"{queue['p95']:.1f} ms"),
         f"executor never blocked more than {BLOCKED_MS:g} ms": (
-            busy["max"] <= BLOCKED_MS and late["max"] <= BLOCKED_MS + machine["max"],
-            f"busy {busy['max']:.1f} ms, late {late['max']:.1f} ms; a process that sleeps {machine['max']:.1f} ms"),
+            own["max"] <= BLOCKED_MS and busy["max"] <= BLOCKED_MS,
+            f"{own['max']:.1f} ms, busy {busy['max']:.1f} ms; with the machine's part {late['max']:.1f} ms"),
     }  # fmt: skip
 
 

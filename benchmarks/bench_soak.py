@@ -195,11 +195,15 @@ def _growth(values: list[float]) -> float:
 
 def rows_of(seen: Seen) -> list[dict[str, Any]]:
     """Make rows {name, unit, p50, p95, n, note} of what was measured."""
+    from benchmarks.bench_load import blocked
+
     values = {
         "position error": (seen.errors_m, "m", "all poses, faults included; simulated"),
         "round of the lifecycle": (seen.round_s, "s", "configure to cleanup, map opened and matcher warmed up"),
         "memory": ([loop["rss_mb"] for loop in seen.loops], "MB", "resident size after each loop, libraries included"),
         "executor late": (seen.executor.get("late_ms"), "ms", "timer of 10 ms on its executor, beside the matcher"),
+        "executor blocked": (blocked(seen.executor) if seen.executor else [], "ms",
+                             "the same without the time that the machine gave it no processor"),
         "executor busy": (seen.executor.get("busy_ms"), "ms", "processor time of its thread between two of these"),
         **{f"stage {name}": (ms, "ms", "of an attempt, two cameras 640x400") for name, ms in seen.stages_ms.items()},
     }
