@@ -76,7 +76,7 @@ class Localizer:
         with attempt.timed("match"):
             output = self._matcher.match(views, code, window)
         with attempt.timed("solve"):
-            estimate = self._solve(output, prior, attempt)
+            estimate = self._solve(output, prior, window, attempt)
         if estimate is None:
             if isinstance(output, Correspondences):
                 return attempt.refused(Status.LOW_SCORE, f"no pose explains the {len(output.weights)} matches")
@@ -96,14 +96,23 @@ class Localizer:
         self._codes.move_to_end(patch.key)
         return self._codes[patch.key]
 
-    def _solve(self, output: Any, prior: PosePrior, attempt: _Attempt) -> PoseEstimate | None:
+    def _solve(
+        self, output: Any, prior: PosePrior, window: SearchWindow, attempt: _Attempt
+    ) -> PoseEstimate | None:
+        config = self._config.estimation
         if isinstance(output, Correspondences):
             attempt.keep("matches", output)
-            return from_matches(output, np.random.default_rng(attempt.stamp_ns % 2**32), prior)
-        from cvloc_ros.estimation.volume import from_volume  # brings torch
+            if config.solver == "procrustes":
+                return from_matches(output, np.random.default_rng(attempt.stamp_ns % 2**32), prior)
+        from cvloc_ros.estimation import volume, votes  # bring torch
 
-        attempt.keep("volume", output)
-        return from_volume(output, self._config.estimation, prior)
+        if not isinstance(output, Correspondences):
+            return volume.from_volume(attempt.keep("volume", output), config, prior)
+        voted = votes.from_votes(output, window, config.vote_sigma_m)
+        found = None if voted is None else volume.from_volume(attempt.keep("volume", voted), config, prior)
+        if found is None:
+            return None
+        return dataclasses.replace(found, pose=votes.refine(output, found.pose, config.vote_sigma_m))
 
 
 def search_window(prior: PosePrior, config: Config) -> SearchWindow:

@@ -17,7 +17,8 @@ _SAME = (("network.", ""), ("plane.", ""), ("aerial_projector.", "aerial."), ("g
 def take_over(trainee: nn.Module, path: Path | str) -> int:
     """Copy the tensors whose part and shape a model shares with that of a file; return how many they are.
 
-    ViewBridge has FG²'s lifting, projectors and backbone; Loc² its projectors and backbone. GridLoc shares nothing.
+    ViewBridge has FG²'s lifting, projectors and backbone; Loc² its projectors and backbone; each side of GridLoc the
+    backbone (`backbone: pyramid`).
 
     Raises:
         ModelError: the file cannot be read.
@@ -25,7 +26,8 @@ def take_over(trainee: nn.Module, path: Path | str) -> int:
     """
     given = {_part(key): value for key, value in weights.read_tensors(path).items()}
     own = trainee.state_dict()
-    fitting = {key: given[_part(key)] for key, value in own.items() if _fits(given.get(_part(key)), value)}
+    wanted = {key: given.get(_part(_extractor(key))) for key in own}
+    fitting = {key: value for key, value in wanted.items() if value is not None and value.shape == own[key].shape}
     if not fitting:
         msg = f"start_from = {path}: none of its {len(given)} tensors fits; give both the same channels and widths"
         raise TrainingError(msg)
@@ -39,5 +41,9 @@ def _part(key: str) -> str:
     return key
 
 
-def _fits(given: object, own: object) -> bool:
-    return given is not None and getattr(given, "shape", None) == getattr(own, "shape", None)
+
+def _extractor(key: str) -> str:
+    """GridLoc has an extractor for each view."""
+    for side in ("ground.", "aerial."):
+        key = "backbone." + key.removeprefix(side) if key.startswith(side) else key
+    return key

@@ -57,7 +57,19 @@ def with_settings(config: Training, **settings: Any) -> Training:
     return config.model_copy(update={"settings": {**config.settings, **settings}})
 
 
-def test_weights_of_which_nothing_fits_are_refused(small, fg2_weights):
-    trainee = create(small("gridloc")).trainee(CPU)
+def test_both_extractors_of_gridloc_take_over_the_backbone(small, tmp_path):
+    method = create(with_settings(small("fg2"), backbone="pyramid", channels=64))
+    given = method.trainee(CPU)
+    method.save(given, tmp_path / "fg2.safetensors")
+    trainee = create(with_settings(small("gridloc"), backbone="pyramid", channels=64)).trainee(CPU)
+    assert take_over(trainee, tmp_path / "fg2.safetensors") == 2 * len(given.backbone.state_dict())
+    for side in (trainee.ground, trainee.aerial):
+        assert torch.equal(side.last.weight, given.backbone.last.weight)
+    assert trainee.ground(torch.zeros(1, 3, 64, 96)).shape == (1, 64, 4, 6)
+
+
+def test_weights_of_which_nothing_fits_are_refused(small, tmp_path):
+    method = create(small("gridloc"))
+    method.save(method.trainee(CPU), tmp_path / "gridloc.safetensors")
     with pytest.raises(TrainingError, match=r"none of its \d+ tensors fits"):
-        take_over(trainee, fg2_weights[0])
+        take_over(create(small("fg2")).trainee(CPU), tmp_path / "gridloc.safetensors")

@@ -5,18 +5,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cvloc_ros.errors import ModelError
 from cvloc_ros.matching import weights
 from cvloc_ros.matching.gridloc.network import GridLocNetwork, Head
 from cvloc_ros.matching.gridloc.settings import GridLocSettings
 from cvloc_ros.matching.gridloc.vgg import Vgg16
-from cvloc_ros.matching.layers.backbone import Backbone, ConvBackbone
+from cvloc_ros.matching.layers.backbone import Backbone, ConvBackbone, PyramidBackbone
 
 _NAME = "gridloc"
 _PARTS = ("network", "ground", "aerial")
@@ -58,16 +60,33 @@ def create(settings: GridLocSettings, device: torch.device) -> Model:
     Raises:
         ModelError: the backbone is unknown.
     """
-    if settings.backbone not in ("conv", "vgg16"):
-        msg = f"GridLoc backbone {settings.backbone!r} is unknown; there are conv, vgg16"
+    if settings.backbone not in _EXTRACTORS:
+        msg = f"GridLoc backbone {settings.backbone!r} is unknown; there are {', '.join(_EXTRACTORS)}"
         raise ModelError(msg)
-    ground, aerial = (
-        Vgg16() if settings.backbone == "vgg16" else ConvBackbone(settings.channels, 16) for _ in range(2)
-    )
+    ground, aerial = (_EXTRACTORS[settings.backbone](settings.channels) for _ in range(2))
     if ground.channels != settings.channels:
         msg = f"backbone {settings.backbone} has {ground.channels} channels, the GridLoc settings {settings.channels}"
         raise ModelError(msg)
     return Model(GridLocNetwork(settings).to(device), ground.to(device), aerial.to(device))
+
+
+class _Pooled(PyramidBackbone):
+    """The extractor that FG² and ViewBridge train, its tokens averaged to patches of 16."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.patch = 16
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Compute tokens."""
+        return functional.avg_pool2d(super().forward(image), 4)
+
+
+_EXTRACTORS: dict[str, Callable[[int], Backbone]] = {
+    "conv": lambda channels: ConvBackbone(channels, 16),
+    "pyramid": _Pooled,
+    "vgg16": lambda _: Vgg16(),
+}
 
 
 def open_model(path: Path | str, device: torch.device) -> Model:
