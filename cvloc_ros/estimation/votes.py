@@ -71,8 +71,8 @@ def _axes(window: SearchWindow) -> tuple[F64, F64, F64]:
     turns = np.arange(-count, count + 1) * STEP_RAD
     if window.yaw_half_rad >= math.pi:
         turns = np.arange(-count, count) * (math.pi / count)
-    centre = window.centre
-    return centre.x_m + reach, centre.y_m + reach, centre.yaw_rad + turns
+    pose = np.array([window.centre.x_m, window.centre.y_m, window.centre.yaw_rad])
+    return pose[0] + reach, pose[1] + reach, pose[2] + turns
 
 
 def _layer(place: F64, weights: F64, shape: tuple[int, int]) -> F32:
