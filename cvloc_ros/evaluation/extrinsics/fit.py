@@ -81,7 +81,8 @@ def changed(mounting: Mounting, six: F64) -> Mounting:
 def agreements(sights: Sequence[Sight], mounting: Mounting, moves: F64) -> F64:
     """Return the correlation (K, n) of each picture after changes of the six parameters (K, 6)."""
     T_base_camera = np.stack([from_mounting(changed(mounting, six)) for six in moves])
-    return np.stack([sight.agreement(T_base_camera, moves[:, N:]) for sight in sights], axis=1)
+    found = [sight.agreement(T_base_camera, moves[:, N:]) for sight in sights]
+    return np.stack(found, axis=1) if found else np.zeros((len(moves), 0))
 
 
 def search(model: Model, sights: Sights, free: Mask, tick: Callable[[], object]) -> F64:
@@ -149,7 +150,8 @@ def variances(model: Model, sights: Sights, parts: Mapping[str, Sequence[int]], 
     larger variance taken.
     """
     chosen, result = np.flatnonzero(free), np.zeros(model.size)
-    if not len(chosen):
+    if not len(chosen) or not sights:
+        result[chosen] = np.inf
         return result
     bends = -_curvatures(model, sights, free, x)[np.ix_(chosen, chosen)]
     slopes = np.zeros((1 + max(max(numbers) for numbers in parts.values()), model.size))

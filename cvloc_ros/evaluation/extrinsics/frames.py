@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -48,7 +49,8 @@ class Circumstances:
     config: Config
     tree: TransformTree = field(default_factory=lambda: TransformTree(history_s=1e6))
     fixes: list[GeoFix] = field(default_factory=list)
-    odometry: list[OdomSample] = field(default_factory=list)
+    odometry: list[Any] = field(default_factory=list)
+    """Messages."""
     cameras: Cameras = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +99,7 @@ def circumstances(bag: Bag, wiring: Wiring) -> Circumstances:
         elif item.topic == wiring.fix:
             found.fixes.append(messages.fix(message, wiring.config.inputs.fix_stamp_offset_s))
         elif item.topic == wiring.odom:
-            found.odometry.append(messages.odometry(message, wiring.config.inputs.odom_stamp_offset_s))
+            found.odometry.append(message)
         elif item.topic == wiring.imu:
             attitudes.append(message)
         else:
@@ -127,7 +129,14 @@ def gnss_poses(found: Circumstances, projection: Projection) -> Trajectory:
             raise BagError(msg) from err
         sigma_m = math.sqrt(float(np.trace(fix.covariance_m2)) / 2)
         fixes.append(MapFix(fix.stamp_ns, projection.to_map(fix.latitude_deg, fix.longitude_deg), sigma_m, lever))
-    return from_gnss(fixes, found.odometry)
+    return from_gnss(fixes, [_odometry(found, message) for message in found.odometry])
+
+
+def _odometry(found: Circumstances, message: Any) -> OdomSample:
+    base, child, T_child_base = found.config.frames.base, messages.frame(message.child_frame_id), None
+    if child not in ("", base):
+        T_child_base = se3.to_pose2(found.tree.lookup(child, base, messages.stamp_ns(message)))
+    return messages.odometry(message, found.config.inputs.odom_stamp_offset_s, T_child_base)
 
 
 def frames(

@@ -132,7 +132,7 @@ class Judge:
         for name in seen:
             six, theirs = own[self.model.index(name)], other[self.model.index(name)]
             scores = [
-                fit.agreements(self._laid(seen, name, x), self.model.mountings[name], change[None]).mean()
+                fit.agreements(self._laid(seen, name, x), self.model.mountings[name], change[None]).sum()
                 for x, change in ((own, six), (other, theirs))
             ]
             if scores[1] > scores[0]:
@@ -154,8 +154,8 @@ class Judge:
         return fit.climb(self.model, self._certain(sights), free, start)
 
     def _certain(self, sights: Sights) -> Sights:
-        """Leave out cameras whose mounting is not known: they would pull at the map."""
-        return {name: seen for name, seen in sights.items() if name not in self._uncertain}
+        """Leave out cameras whose mounting is not known: they would pull at the map; and those that see nothing."""
+        return {name: seen for name, seen in sights.items() if seen and name not in self._uncertain}
 
     def _half_of(self, frame: Frame) -> int:
         return self._block[id(frame)] % 2
