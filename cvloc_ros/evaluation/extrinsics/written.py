@@ -98,7 +98,7 @@ def _camera(refined: Refined, name: str) -> dict[str, Any]:
 
 
 def _agreement(part: Part) -> str:
-    if not part.values:
+    if part.refused or not part.values:
         return ""
     before, after = part.agreement
     return f", held-out agreement {before:.3f} -> {after:.3f} ({part.gain:.1f} standard errors)"
