@@ -31,6 +31,7 @@ from cvloc_ros.types import (
 
 torch.set_num_threads(1)
 CONFIG = resolve(Config(), None)
+PROCRUSTES = merge(CONFIG, {"estimation": {"solver": "procrustes"}})
 HERE = Pose2(4.0, -3.0, 0.5)
 
 
@@ -144,13 +145,21 @@ def test_ok_with_everything_that_a_report_needs() -> None:
 
 
 def test_correspondences_are_solved_by_ransac() -> None:
-    result = localize(Points())
+    result = localize(Points(), config=PROCRUSTES)
     assert result.status is Status.OK
     assert result.estimate.pose.xy == pytest.approx(HERE.xy, abs=0.1)
     assert result.matches is not None
     assert result.volume is None
-    again = localize(Points())
+    again = localize(Points(), config=PROCRUSTES)
     assert again.estimate.pose == result.estimate.pose
+
+
+def test_correspondences_vote_for_a_pose() -> None:
+    result = localize(Points())
+    assert result.status is Status.OK
+    assert result.estimate.pose.xy == pytest.approx(HERE.xy, abs=0.1)
+    assert result.matches is not None and result.volume is not None
+    assert localize(Points()).estimate.pose == result.estimate.pose
 
 
 ROUND = Peaks(((HERE, 40.0), (HERE @ Pose2(0.0, 0.0, math.pi), 39.5)))

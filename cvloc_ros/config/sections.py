@@ -227,11 +227,11 @@ class Tiles(Section):
 class Estimation(Section):
     """From scores to a pose with an honest covariance, and the gates."""
 
-    solver: Literal["procrustes", "vote"] = param(
-        "procrustes", "Pose of matched points (fg2, loc2, viewbridge). procrustes: least squares, as published. vote: "
-        "the pose that most matches agree with; sees other places where many do.",
+    solver: Literal["vote", "procrustes"] = param(
+        "vote", "Pose of matched points (fg2, loc2, viewbridge). vote: the pose that most matches agree with; sees "
+        "other places where many do. procrustes: least squares, as published. A calibration holds for one of them.",
     )
-    vote_sigma_m: float = param(1.0, "A vote counts less by exp(-d² / 2 sigma²) at the distance d.", unit="m", gt=0.1,
+    vote_sigma_m: float = param(1.5, "A vote counts less by exp(-d² / 2 sigma²) at the distance d.", unit="m", gt=0.1,
                                 le=20)
     temperature: float = param(
         0.0, "Divides the log-likelihood, whose observations are not independent. 0: the matcher's calibration.",

@@ -15,7 +15,7 @@ from cvloc_ros.types import F32, F64, Correspondences, Pose2, ScoreVolume, Searc
 
 STEP_M = 0.5
 STEP_RAD = math.radians(1.5)
-_ROUNDS = 20
+_ROUNDS, _LEAST = 20, 3
 
 
 def from_votes(matches: Correspondences, window: SearchWindow, sigma_m: float) -> ScoreVolume | None:
@@ -27,11 +27,11 @@ def from_votes(matches: Correspondences, window: SearchWindow, sigma_m: float) -
     a second place where many do is seen as one.
 
     Returns:
-        The volume over the window in steps of 0.5 m and 1.5 degrees; None where no match has weight.
+        The volume over the window in steps of 0.5 m and 1.5 degrees; None where fewer than three matches have weight.
     """
     weights = np.maximum(matches.weights, 0.0)
     used = weights > 0
-    if not used.any():
+    if used.sum() < _LEAST:
         return None
     ground, aerial, weights = matches.ground[used], matches.aerial[used], weights[used]
     x_m, y_m, yaw_rad = _axes(window)

@@ -56,6 +56,7 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], facts: Mappin
     part = Path(path).with_name(Path(path).name + ".part")
     try:
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, part, dict(facts or {}))
+        part.chmod(0o644)  # the node may run as another user than the training
         part.replace(path)
     except (OSError, SafetensorError) as err:
         msg = f"{path} cannot be written: {err}"

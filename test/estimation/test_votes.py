@@ -87,6 +87,8 @@ def test_a_pose_that_few_matches_hold_is_left_where_it_is() -> None:
     assert refine(matches, CENTRE, 3.0) == CENTRE
 
 
-def test_no_weight_is_no_pose() -> None:
-    ground = street(np.random.default_rng(0))
-    assert from_votes(matched(CENTRE, ground, np.zeros(len(ground))), SearchWindow(CENTRE, 10.0, 0.2), 1.0) is None
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_too_few_matches_are_no_pose(count: int) -> None:
+    weights = np.array([1.0] * count + [0.0] * 50)
+    matches = matched(CENTRE, street(np.random.default_rng(0), len(weights)), weights)
+    assert from_votes(matches, SearchWindow(CENTRE, 10.0, 0.2), 1.0) is None

@@ -75,10 +75,12 @@ def task_of(job: Job, cache: Path | None, *, report: bool) -> Task:
 
 
 def _code(config: Config) -> str:
-    """Digest of what takes part beside the inputs: source, that of the matcher (imported by name), calibration."""
+    """Digest of what takes part beside the inputs: source (with that of the matcher), weights, calibration."""
     module = MATCHERS.get(config.matcher.name, "").partition(":")[0]
     source = code_digest("cvloc_ros.evaluation.run", "cvloc_ros.evaluation.suite.job", *filter(None, [module]))
-    return text_digest(source, repr(calibration.find(config, weights_file(config.matcher))))
+    weights = weights_file(config.matcher)
+    content = "" if weights is None else content_digest(weights)
+    return text_digest(source, content, repr(calibration.find(config, weights)))
 
 
 def _by_content(value: Any) -> Any:

@@ -18,6 +18,7 @@ from cvloc_ros.errors import ConfigError
 from cvloc_ros.evaluation.suite.axes import AXES, NotApplicable, Setup
 from cvloc_ros.evaluation.suite.record import RunName
 from cvloc_ros.evaluation.suite.spec import Condition, Recorded, Simulated, Suite, axis_values
+from cvloc_ros.matching import shipped
 from cvloc_ros.matching.registry import MATCHERS
 from cvloc_ros.simulation.rigs import rig
 from cvloc_ros.simulation.scene import Scene
@@ -207,7 +208,7 @@ def _anchored(tree: Tree, folder: Path) -> Tree:
     for key, value in tree.items():
         if isinstance(value, Mapping):
             found[key] = _anchored(value, folder)
-        elif isinstance(value, str) and value and str(key).endswith(_PATHS):
+        elif isinstance(value, str) and value and value not in shipped.NAMES and str(key).endswith(_PATHS):
             found[key] = str((folder / Path(value).expanduser()).resolve())
         else:
             found[key] = value

@@ -24,6 +24,7 @@ conditions:
 sweeps:
   season: [winter]
 """
+WEIGHTS = Path(__file__).parents[3] / "config" / "weights"
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -123,13 +124,28 @@ def test_prune_empties_the_cache(call: Call, tmp_path: Path) -> None:
 def test_smoke_suite_localizes_every_drive(call: Call, cache: str) -> None:
     """What CI runs: all of it where there is OpenGL, the flat drive where there is not."""
     chosen = ("--drives", "flat*") if unavailable() else ()
-    code, out, _ = call("smoke", "--cache", cache, "--out", "smoke", *chosen)
+    code, out, _ = call("smoke", "--cache", cache, "--out", "smoke", "--matcher", "classical", *chosen)
     assert code == 0, out
     results = json.loads(Path("smoke/results.json").read_text())
     (group,) = results["groups"]
     assert group["drives"] == (1 if chosen else 3)
     assert group["measures"]["availability"]["value"] > 0.5
     assert all(drive["published"] > 0 for drive in group["per_drive"])
+
+
+@pytest.mark.slow
+def test_every_shipped_model_beats_gnss_alone(call: Call, cache: str) -> None:
+    chosen = ("--drives", "flat*") if unavailable() else ("--drives", "[ts]*")
+    models = sorted(path.name.partition("_")[0] for path in WEIGHTS.glob("*.safetensors"))
+    named = [part for name in models for part in ("--matcher", name)]
+    code, out, _ = call("smoke", "--cache", cache, "--out", "models", *chosen, *named)
+    assert code == 0, out
+    groups = json.loads(Path("models/results.json").read_text())["groups"]
+    assert models and [group["matcher"] for group in groups] == models
+    for group in groups:
+        measures = {name: measure["value"] for name, measure in group["measures"].items()}
+        told = f"{group['matcher']}: {measures}"
+        assert measures["position_error_median_m"] < measures["gnss_error_median_m"], told
 
 
 def test_without_opengl_each_drive_that_needs_it_says_what_to_install(

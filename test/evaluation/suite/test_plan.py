@@ -38,6 +38,13 @@ def test_a_run_for_each_drive_condition_and_matcher(tmp_path: Path) -> None:
     assert far is not None and base is not None and (far.gnss.sigma_m, base.gnss.sigma_m) == (20, 2.5)
 
 
+def test_weights_are_a_path_beside_the_suite_or_the_name_of_shipped_ones(tmp_path: Path) -> None:
+    plan = planned(tmp_path, TWO + "matchers: {fg2: {matcher.fg2.weights: small}, own: {matcher.name: fg2, "
+                   "matcher.fg2.weights: mine.safetensors}}")  # fmt: skip
+    found = {job.name.matcher: resolve(job, Path())[0].matcher.fg2.weights for job in plan.jobs}
+    assert found == {"fg2": "small", "own": str(tmp_path / "mine.safetensors")}
+
+
 def test_values_of_a_sweep_are_conditions_with_their_axis(tmp_path: Path) -> None:
     plan = planned(tmp_path, TWO + "sweeps: {yaw_deg: [1, unknown], season: [winter]}")
     swept = {job.name.condition: job for job in plan.jobs if job.name.drive == "a"}

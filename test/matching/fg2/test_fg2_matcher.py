@@ -288,7 +288,7 @@ def test_files_and_registry(small_settings, tmp_path, mounting, make_view):
         assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in ours.state_dict().items())
     subject.close()
     with pytest.raises(ModelError, match=r"matcher\.fg2\.weights is empty"):
-        registry.create(config(), lambda *_: None)
+        registry.create(config(weights=""), lambda *_: None)
 
 
 def test_a_frozen_backbone_serves_both_passes(small_settings, tmp_path, mounting, make_view):

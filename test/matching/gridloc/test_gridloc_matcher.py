@@ -381,7 +381,7 @@ def test_a_saved_model_is_opened_by_name(model: Make, patch: AerialPatch, tmp_pa
 def test_wrong_weights_name_what_is_wrong(model: Make, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     with pytest.raises(ModelError, match="weights is empty"):
-        GridLocMatcher(Matching(), CPU)
+        GridLocMatcher(Matching(gridloc=GridLoc(weights="")), CPU)
     with pytest.raises(ModelError, match="do not exist"):
         models.open_model(path, CPU)
     made = model()

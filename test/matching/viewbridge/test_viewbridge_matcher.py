@@ -309,7 +309,7 @@ def test_a_saved_model_is_opened_by_name(model: Make, patch: AerialPatch, tmp_pa
 def test_wrong_weights_name_what_is_wrong(model: Make, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     with pytest.raises(ModelError, match="weights is empty"):
-        ViewBridgeMatcher(Matching(), CPU)
+        ViewBridgeMatcher(Matching(viewbridge=ViewBridge(weights="")), CPU)
     with pytest.raises(ModelError, match="do not exist"):
         models.open_model(path, "", CPU)
     made = model()
