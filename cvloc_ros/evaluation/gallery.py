@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
-from cvloc_ros.types import U8, LocalizationResult, Pose2, Status
+from cvloc_ros.types import U8, Correspondences, LocalizationResult, Pose2, Status
 
 KEPT = 12
 QUALITY = 82
@@ -104,10 +105,24 @@ def jpeg(rgb: U8, max_width: int = 1400) -> bytes:
 
 
 def _light(result: LocalizationResult) -> LocalizationResult:
-    """Drop what the picture does not show: images of older places, and score volumes of a search in all directions."""
-    views = tuple(view for view in result.views if view.stamp_ns == result.stamp_ns) or result.views[-1:]
+    """Drop what the picture does not show: images of older places with their matches, and large score volumes."""
+    kept = [index for index, view in enumerate(result.views) if view.stamp_ns == result.stamp_ns]
+    kept = kept or list(range(len(result.views)))[-1:]
     large = result.volume is not None and result.volume.scores.numel() > LARGE_VOLUME
-    return replace(result, views=views, volume=None if large else result.volume)
+    return replace(
+        result, views=tuple(result.views[index] for index in kept), volume=None if large else result.volume,
+        matches=None if result.matches is None else _of_views(result.matches, kept),
+    )  # fmt: skip
+
+
+def _of_views(matches: Correspondences, kept: Sequence[int]) -> Correspondences:
+    """Return the matches of these views, which are then all that there are."""
+    use = np.isin(matches.view, kept)
+    heights = None if matches.height_m is None else matches.height_m[use]
+    return replace(
+        matches, ground=matches.ground[use], aerial=matches.aerial[use], weights=matches.weights[use],
+        uv=matches.uv[use], view=np.searchsorted(kept, matches.view[use]), height_m=heights,
+    )  # fmt: skip
 
 
 def _drawn(exhibit: Exhibit) -> Exhibit:

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cvloc_ros.evaluation import gallery as module
 from cvloc_ros.evaluation.gallery import Gallery
-from cvloc_ros.types import GroundView, LocalizationResult, Pose2, PoseEstimate, Status
+from cvloc_ros.types import Correspondences, GroundView, LocalizationResult, Pose2, PoseEstimate, Status
 
 
 def result(number: int, error: float, status: Status = Status.OK) -> LocalizationResult:
@@ -48,3 +50,18 @@ def test_without_truth_the_score_decides_and_nothing_is_kept_when_off(gallery: G
     off = Gallery(enabled=False)
     off.offer(1, result(1, 0.5), None)
     assert off.choose() == []
+
+
+def test_matches_of_an_older_keyframe_do_not_break_the_report(gallery: Gallery) -> None:
+    """Its image is not kept; a picture that asked for it ended the replay after all poses were there."""
+    old, new = (GroundView("front", np.zeros((2, 2, 3), np.uint8), None, np.eye(4), stamp) for stamp in (6, 7))
+    found = Correspondences(
+        np.arange(8.0).reshape(4, 2), np.zeros((4, 2)), np.ones(4), np.zeros((4, 2)), np.array([0, 1, 0, 1]),
+        height_m=np.arange(4.0),
+    )  # fmt: skip
+    gallery.offer(7, replace(result(7, 0.5), views=(old, new), matches=found), None)
+    (_, exhibit), = gallery.choose()
+    kept = exhibit.result
+    assert kept.views == (new,)
+    assert kept.matches.view.tolist() == [0, 0] and kept.matches.height_m.tolist() == [1.0, 3.0]
+    assert kept.matches.ground.tolist() == [[2.0, 3.0], [6.0, 7.0]]
