@@ -139,10 +139,10 @@ def _judged(sample: Sample, prior: PosePrior, result: LocalizationResult) -> Jud
 
 def _match_errors(sample: Sample, result: LocalizationResult) -> F64 | None:
     depth = any(view.depth is not None for view in sample.views)
-    if result.volume is not None or not (depth or sample.matches is not None):
+    if not (depth or sample.matches is not None):
         return None
-    if result.matches is None:  # refused before anything was matched
-        return np.full(TOP, np.nan)
+    if result.matches is None:  # a matcher that scores poses, or refused before anything was matched
+        return None if result.volume is not None else np.full(TOP, np.nan)
     if depth or sample.matches is None:
         return top_errors_px(result.matches, true_places(result.matches, sample.views, sample.pose))
     return top_errors_px(result.matches, known_places(result.matches, sample.matches))

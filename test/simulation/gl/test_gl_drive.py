@@ -109,8 +109,8 @@ def test_sheet_of_the_command(tmp_path: Path, gl_scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--world", "moon", "--out", "x"], "--world moon"),
-        (["--world", "dense", "--heights", "h.tif", "--out", "x"], "--heights h.tif"),
+        (["--world", "moon", "--out", "x"], "world = moon"),
+        (["--world", "dense", "--heights", "h.tif", "--out", "x"], "heights = h.tif"),
         ([], "--out FOLDER"),
         (["--world", "imagery:gone.tif", "--out", "x"], "gone.tif"),
         (["--sheet", "no/folder/sheet.png", "--scene", "SCENE"], "no/folder/sheet.png"),
