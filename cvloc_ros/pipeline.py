@@ -109,10 +109,7 @@ class Localizer:
         if not isinstance(output, Correspondences):
             return volume.from_volume(attempt.keep("volume", output), config, prior)
         voted = votes.from_votes(output, window, config.vote_sigma_m)
-        found = None if voted is None else volume.from_volume(attempt.keep("volume", voted), config, prior)
-        if found is None:
-            return None
-        return dataclasses.replace(found, pose=votes.refine(output, found.pose, config.vote_sigma_m))
+        return None if voted is None else votes.solve(output, attempt.keep("volume", voted), config, prior)
 
 
 def search_window(prior: PosePrior, config: Config) -> SearchWindow:

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import cv2
 import numpy as np
 import torch
 
+from cvloc_ros.config import Estimation
 from cvloc_ros.estimation.procrustes import procrustes
-from cvloc_ros.types import F32, F64, Correspondences, Pose2, ScoreVolume, SearchWindow
+from cvloc_ros.estimation.volume import from_volume
+from cvloc_ros.types import F32, F64, Correspondences, Pose2, PoseEstimate, PosePrior, ScoreVolume, SearchWindow
 
 STEP_M = 0.5
 STEP_RAD = math.radians(1.5)
@@ -27,13 +30,12 @@ def from_votes(matches: Correspondences, window: SearchWindow, sigma_m: float) -
     a second place where many do is seen as one.
 
     Returns:
-        The volume over the window in steps of 0.5 m and 1.5 degrees; None where fewer than three matches have weight.
+        The volume over the window in steps of 0.5 m and 1.5 degrees; None where fewer than three matches with weight
+        are finite.
     """
-    weights = np.maximum(matches.weights, 0.0)
-    used = weights > 0
-    if used.sum() < _LEAST:
+    ground, aerial, weights = _voters(matches)
+    if len(weights) < _LEAST:
         return None
-    ground, aerial, weights = matches.ground[used], matches.aerial[used], weights[used]
     x_m, y_m, yaw_rad = _axes(window)
     low = np.array([x_m[0], y_m[0]])
     layers = [
@@ -48,20 +50,36 @@ def from_votes(matches: Correspondences, window: SearchWindow, sigma_m: float) -
     return ScoreVolume(observations * scores, scores, torch.ones_like(scores), x_m, y_m, yaw_rad)
 
 
+def solve(
+    matches: Correspondences, volume: ScoreVolume, config: Estimation, prior: PosePrior | None = None
+) -> PoseEstimate | None:
+    """Take the best peak of what `from_votes` made of these matches, its pose moved to the exact summit."""
+    found = from_volume(volume, config, prior)
+    if found is None:
+        return None
+    return dataclasses.replace(found, pose=refine(matches, found.pose, config.vote_sigma_m))
+
+
 def refine(matches: Correspondences, pose: Pose2, sigma_m: float) -> Pose2:
     """Move a pose to the nearest summit of the agreement, exactly (least squares, weights renewed each time).
 
     Returns the pose itself where the way leads further than two steps of the volume.
     """
+    ground, aerial, weights = _voters(matches)
     found = pose
     for _ in range(_ROUNDS):
-        off = found.apply(matches.ground) - matches.aerial
-        agreement = np.maximum(matches.weights, 0.0) * np.exp(-0.5 * (off**2).sum(1) / sigma_m**2)
-        better = procrustes(matches.ground, matches.aerial, agreement)
+        off = found.apply(ground) - aerial
+        better = procrustes(ground, aerial, weights * np.exp(-0.5 * (off**2).sum(1) / sigma_m**2))
         if better is None or np.hypot(*(better.xy - pose.xy)) > 2.0 * STEP_M:
             return pose
         found = better
     return found
+
+
+def _voters(matches: Correspondences) -> tuple[F64, F64, F64]:
+    """Return ground (N, 2), aerial (N, 2) and weights (N,) of the matches that have weight and a place."""
+    use = (matches.weights > 0) & np.isfinite(matches.ground + matches.aerial).all(axis=1)
+    return matches.ground[use], matches.aerial[use], matches.weights[use]
 
 
 def _axes(window: SearchWindow) -> tuple[F64, F64, F64]:

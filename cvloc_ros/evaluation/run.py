@@ -95,7 +95,7 @@ def replay_bag(
     """
     with Bag.open(options.bag) as bag:
         wiring = wire(bag, config, options.truth_topic, options.cameras)
-        truth = _truth(bag, wiring, options)
+        truth = truth_module.find(bag, options.truth, wiring.truth)
         used, told = with_datum(wiring.config, bag, wiring, truth)
         if not options.as_live:
             used = merge(used, {"output": {"min_interval_s": 0.0}})
@@ -130,14 +130,6 @@ def with_datum(
         )
         raise BagError(msg)
     return merge(config, {"geo": {"datum_source": "first_fix"}}), ()
-
-
-def _truth(bag: Bag, wiring: Wiring, options: Options) -> Trajectory | None:
-    if options.truth == "none":
-        return None
-    if options.truth:
-        return truth_module.from_tum(options.truth)
-    return truth_module.from_bag(bag, wiring.truth) if wiring.truth else None
 
 
 def _replay(

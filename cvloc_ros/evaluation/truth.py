@@ -69,6 +69,19 @@ class Trajectory:
         return Pose2(x, y, math.remainder(float(self.yaw[index]), math.tau))
 
 
+def find(bag: Bag, given: str, topic: str) -> Trajectory | None:
+    """Read truth from what is given (a TUM file; `none`: there is to be none), else from a topic of the bag, if any.
+
+    Raises:
+        BagError: as `from_tum` and `from_bag`.
+    """
+    if given == "none":
+        return None
+    if given:
+        return from_tum(given)
+    return from_bag(bag, topic) if topic else None
+
+
 def from_bag(bag: Bag, topic: str) -> Trajectory:
     """Read truth from a topic of PoseWithCovarianceStamped, PoseStamped or Odometry.
 

@@ -13,10 +13,11 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from cvloc_ros.config import Config
+from cvloc_ros.estimation.gates import largest_sigma
 from cvloc_ros.estimation.integrity import protection_level
 from cvloc_ros.ros.health import Snapshot
 from cvloc_ros.status_fields import without_secrets
-from cvloc_ros.types import F64, LocalizationResult, Status, TileState
+from cvloc_ros.types import LocalizationResult, Status, TileState
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -121,7 +122,7 @@ def _prior(result: LocalizationResult | None) -> dict[str, Any]:
     apart = math.nan if prior is None or found is None else float(np.linalg.norm(found.pose.xy - prior.pose.xy))
     return {
         "prior_source": "" if prior is None else prior.source,
-        "prior_sigma_m": math.nan if prior is None else _sigma_m(prior.covariance),
+        "prior_sigma_m": math.nan if prior is None else largest_sigma(prior.covariance)[0],
         "window_radius_m": math.nan if window is None else float(window.radius_m),
         "innovation_m": apart,
     }
@@ -134,16 +135,11 @@ def _quality(result: LocalizationResult | None, risk: float) -> dict[str, float]
     return {
         "score": float(estimate.score),
         "ambiguity": float(estimate.ambiguity),
-        "sigma_m": _sigma_m(estimate.covariance),
+        "sigma_m": largest_sigma(estimate.covariance)[0],
         "sigma_deg": math.degrees(math.sqrt(max(float(estimate.covariance[2, 2]), 0.0))),
         "protection_level_m": protection_level(estimate, result.window, risk),
         "depth_scale": math.nan if estimate.scale is None else estimate.scale,
     }
-
-
-def _sigma_m(covariance: F64) -> float:
-    """Return the largest standard deviation of a position."""
-    return math.sqrt(max(float(np.linalg.eigvalsh(covariance[:2, :2])[-1]), 0.0))
 
 
 def _reason(result: LocalizationResult | None) -> str:

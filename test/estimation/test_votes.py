@@ -15,7 +15,7 @@ from cvloc_ros.config import Config
 from cvloc_ros.estimation.calibration import resolve
 from cvloc_ros.estimation.procrustes import from_matches
 from cvloc_ros.estimation.volume import from_volume
-from cvloc_ros.estimation.votes import from_votes, refine
+from cvloc_ros.estimation.votes import from_votes, refine, solve
 from cvloc_ros.types import Correspondences, Pose2, SearchWindow
 
 ESTIMATION = resolve(Config(), None).estimation
@@ -85,6 +85,14 @@ def test_two_places_that_explain_as_much_are_ambiguous() -> None:
 def test_a_pose_that_few_matches_hold_is_left_where_it_is() -> None:
     matches = matched(CENTRE @ Pose2(6.0, 0.0, 0.0), street(np.random.default_rng(2)))
     assert refine(matches, CENTRE, 3.0) == CENTRE
+
+
+def test_a_match_without_a_place_neither_votes_nor_stops_the_others() -> None:
+    truth = CENTRE @ Pose2(2.2, 1.1, 0.05)
+    matches = matched(truth, street(np.random.default_rng(5)))
+    matches.aerial[3], matches.ground[7] = math.nan, math.inf
+    found = solve(matches, from_votes(matches, SearchWindow(CENTRE, 10.0, 0.2), 1.0), ESTIMATION)
+    assert np.hypot(*(found.pose.xy - truth.xy)) < 1e-2
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

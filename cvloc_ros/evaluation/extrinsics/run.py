@@ -68,7 +68,7 @@ def refine(config: Config, options: Options, cameras: Mapping[str, Any] | None =
     with Bag.open(options.bag) as bag:
         wiring = wire(bag, config, options.truth_topic, cameras or {})
         names = _names(wiring, options.camera)
-        truth = _truth(bag, wiring, options)
+        truth = truth_module.find(bag, options.truth, wiring.truth)
         used, _ = with_datum(wiring.config, bag, wiring, truth)
         found = circumstances(bag, wiring)
         projection = _projection(used, found)
@@ -90,14 +90,6 @@ def _names(wiring: Wiring, camera: str) -> list[str]:
         msg = f"--camera {camera}: no such camera; the bag has {', '.join(names)}"
         raise ConfigError(msg)
     return [camera] if camera else names
-
-
-def _truth(bag: Bag, wiring: Wiring, options: Options) -> Trajectory | None:
-    if options.truth == "none":
-        return None
-    if options.truth:
-        return truth_module.from_tum(options.truth)
-    return truth_module.from_bag(bag, wiring.truth) if wiring.truth else None
 
 
 def _projection(config: Config, found: Circumstances) -> Projection:

@@ -332,25 +332,6 @@ def test_cameras_of_another_kind_and_codes_of_another_matcher(model: Make, patch
         matcher.match([make_view("panorama")], AerialCode(patch, "other"), WINDOW)
 
 
-def test_a_model_of_perspective_images_looks_ahead_in_a_panorama(model: Make) -> None:
-    """Colours in the directions ahead, left and right of a camera arrive where a perspective camera shows them."""
-    settings = model().network.settings
-    camera = Equirectangular(720, 360)
-    rgb = np.zeros((360, 720, 3), np.uint8)
-    azimuth = (np.arange(720) + 0.5) / 2 - 180.0
-    rgb[:, np.abs(azimuth) < 10] = (255, 0, 0)
-    rgb[:, np.abs(azimuth + 30) < 10] = (0, 255, 0)
-    rgb[:, np.abs(azimuth) > 45] = 255
-    seen = visible_part(GroundView("roof", rgb, camera, mount(), 9), settings)
-    rows, cols = settings.ground_size
-    focal = 0.5 * cols / math.tan(math.radians(40.0))
-    middle, left = cols // 2, round((cols - 1) / 2 - focal * math.tan(math.radians(30.0)))
-    assert seen.shape == (rows, cols, 3)
-    assert (seen[:, middle] == (255, 0, 0)).all()
-    assert (seen[:, left] == (0, 255, 0)).all()
-    assert not (seen == 255).all(-1).any(), "nothing from beside or behind"
-
-
 def test_the_aerial_image_is_described_once(model: Make, patch: AerialPatch) -> None:
     made = model(yaw=True)
     calls: list[int] = []
