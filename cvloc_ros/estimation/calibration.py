@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -24,7 +24,7 @@ class Values(Section):
     """What the section `estimation` is filled with where it says 0."""
 
     temperature: float | None = Field(default=None, gt=0, le=10000)
-    """None for a method whose output has none (matched points)."""
+    """None where there is no score volume (matched points, solved by least squares)."""
     covariance_scale: float = Field(gt=0, le=1000)
     sigma_floor_m: float = Field(gt=0, le=20)
     sigma_floor_deg: float = Field(gt=0, le=20)
@@ -46,6 +46,10 @@ class Calibration(Section):
     format: int = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
     matcher: str = Field(min_length=1)
     weights_sha256: str = ""
+    solver: Literal["vote", "procrustes"] | None = None
+    """What made poses of matched points; None for a method that gives score volumes, and where nothing is noted."""
+    vote_sigma_m: float | None = Field(default=None, gt=0)
+    """Of votes only."""
     values: Values
     provenance: dict[str, Any] = Field(default_factory=dict)
 
@@ -151,17 +155,37 @@ def describe(given: Config, calibration: Calibration | None) -> str:
         about = calibration.provenance
         source = ", ".join(str(about[key]) for key in ("suite", "date") if key in about)
         source = f"calibrated ({source})" if source else "calibrated"
+        other = _other_solver(given.estimation, calibration)
+        source += f" with {_told(other)}" if other else ""
     chosen = [name for name in Values.model_fields if name not in keys]
     return f"{values}; {source}" + (f", but for {', '.join(chosen)} as given" if keys and chosen else "")
 
 
 def trouble(given: Config, calibration: Calibration | None) -> str:
-    """Say what is wrong and what to do where values are wanted from a calibration that is not there; else ""."""
-    keys = open_keys(given.estimation)
-    if calibration is not None or not keys:
+    """Say what is wrong and what to do where values are wanted from a calibration that is missing or unfit; else ""."""
+    keys, name = open_keys(given.estimation), given.matcher.name
+    if not keys:
         return ""
-    name = given.matcher.name
+    if calibration is None:
+        return (
+            f"covariance not calibrated: {name} has no calibration, estimation.{', '.join(keys)} are safe values; "
+            f"make one with cvloc calibrate --matcher {name}"
+        )
+    other = _other_solver(given.estimation, calibration)
+    if not other:
+        return ""
+    wanted = " ".join(f"--set estimation.{key}={used}" for key, (_, used) in other.items())
     return (
-        f"covariance not calibrated: {name} has no calibration, estimation.{', '.join(keys)} are safe values; "
-        f"make one with cvloc calibrate --matcher {name}"
+        f"covariance calibrated with estimation.{_told(other)}: set what it was made with, "
+        f"or make one with cvloc calibrate --matcher {name} {wanted}"
     )
+
+
+def _other_solver(given: Estimation, calibration: Calibration) -> dict[str, tuple[object, object]]:
+    """Return key -> (value in the calibration, value in use) where these differ for the solver."""
+    pairs = {name: (getattr(calibration, name), getattr(given, name)) for name in ("solver", "vote_sigma_m")}
+    return {name: (made, used) for name, (made, used) in pairs.items() if made is not None and made != used}
+
+
+def _told(other: dict[str, tuple[object, object]]) -> str:
+    return ", ".join(f"{name} = {made} ({used} is in use)" for name, (made, used) in other.items())

@@ -112,8 +112,8 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
             "trouble.<what>",
             "standing faults with their remedy: a camera whose images cannot be used, incompatible QoS, wrong message "
             "type, useless calibration, unknown mounting, a second sender of our transform, frames with two parents, "
-            "unknown antenna frame, no attitude, no depth, no calibration of the covariance, a navsat_transform with "
-            "another datum, GNSS that disagrees ([prior.md](prior.md)), ...",
+            "unknown antenna frame, no attitude, no depth, no calibration of the covariance or that of another solver, "
+            "a navsat_transform with another datum, GNSS that disagrees ([prior.md](prior.md)), ...",
             "`camera`, `odom frame`, `filter frame`, `tf conflict`, `antenna`, `imu`, `calibration`, `depth`, `gnss`",
             "all others", "as its text says",
         ),

@@ -54,6 +54,47 @@ def test_a_given_number_wins_each_on_its_own(key: str) -> None:
     assert f"but for {key} as given" in calibration.describe(given, made)
 
 
+VOTED = Calibration(matcher="fg2", solver="vote", vote_sigma_m=1.5, values=VALUES)
+
+
+@pytest.mark.parametrize(
+    ("made", "used", "told"),
+    [
+        (VOTED, {"solver": "procrustes"}, "solver = vote (procrustes is in use)"),
+        (VOTED, {"vote_sigma_m": 3.0}, "vote_sigma_m = 1.5 (3.0 is in use)"),
+        (
+            Calibration(matcher="fg2", solver="procrustes", values=VALUES), {"solver": "vote"},
+            "solver = procrustes (vote is in use)",
+        ),
+    ],
+)  # fmt: skip
+def test_poses_of_another_solver_are_told_with_both_values_and_the_remedy(
+    made: Calibration, used: dict[str, object], told: str
+) -> None:
+    given = merge(FG2, {"estimation": used})
+    key, value = next(iter(used.items()))
+    assert resolve(given, made).estimation.covariance_scale == VALUES.covariance_scale
+    assert told in calibration.describe(given, made)
+    trouble = calibration.trouble(given, made)
+    assert f"estimation.{told}" in trouble
+    assert f"cvloc calibrate --matcher fg2 --set estimation.{key}={value}" in trouble
+    assert calibration.trouble(merge(given, {"estimation": VALUES.model_dump()}), made) == ""
+
+
+@pytest.mark.parametrize(
+    ("made", "used"),
+    [
+        (VOTED, {}),
+        (Calibration(matcher="fg2", solver="procrustes", values=VALUES), {"solver": "procrustes", "vote_sigma_m": 3.0}),
+        (Calibration(matcher="fg2", values=VALUES), {"solver": "procrustes"}),
+    ],
+)
+def test_nothing_is_said_of_the_same_solver_or_of_none_noted(made: Calibration, used: dict[str, object]) -> None:
+    given = merge(FG2, {"estimation": used})
+    assert calibration.trouble(given, made) == ""
+    assert "in use" not in calibration.describe(given, made)
+
+
 def test_what_is_resolved_stays_as_it_is() -> None:
     made = Calibration(matcher="fg2", values=VALUES)
     used = resolve(FG2, made)
@@ -95,6 +136,7 @@ def test_calibration_of_another_matcher_is_refused(tmp_path: Path) -> None:
         ({"values": {"covariance_scale": -1, "sigma_floor_m": 0.3, "sigma_floor_deg": 1}}, r"values\.covariance_scale"),
         ({"values": {"covariance_scale": 1}}, r"values\.sigma_floor_m: Field required"),
         ({"format": 2}, "format"),
+        ({"solver": "guess"}, "solver"),
         ({"scale": 1}, "scale: Extra inputs"),
     ],
 )
@@ -122,6 +164,15 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> 
     with pytest.raises(CvlocError, match="choose another --out"):
         Calibration(matcher="fg2", values=VALUES).save(tmp_path / "taken" / "c.yaml")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.parametrize("matcher", ["fg2", "viewbridge"])
+def test_shipped_weights_have_a_calibration_of_the_default_solver(matcher: str) -> None:
+    given = merge(Config(), {"matcher": {"name": matcher}})
+    found = find(given, resources.find(f"config/weights/{matcher}_small.safetensors"))
+    assert found is not None
+    assert (found.solver, found.vote_sigma_m) == ("vote", 1.5)
+    assert calibration.trouble(given, found) == ""
 
 
 def test_the_classical_matcher_comes_with_a_calibration() -> None:

@@ -45,6 +45,17 @@ def test_a_given_number_wins_and_zero_brings_the_calibration_back(rig: Callable[
     assert vehicle.run(1.0, 2.0)[-1].estimate.covariance[0, 0] > 0.6**2
 
 
+def test_calibration_of_another_solver_is_used_and_said(
+    rig: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = MADE.model_copy(update={"solver": "vote", "vote_sigma_m": 1.5})
+    monkeypatch.setattr(calibration, "find", lambda *_: made)
+    session = rig(estimation={"solver": "procrustes"}).session
+    assert session.config.estimation.sigma_floor_m == 0.6
+    assert session.covariance_source.endswith("2026-11-20) with solver = vote (procrustes is in use)")
+    assert "--set estimation.solver=procrustes" in session.troubles()["calibration"]
+
+
 def test_without_calibration_it_is_said_with_the_remedy(
     rig: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

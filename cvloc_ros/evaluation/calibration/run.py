@@ -75,8 +75,9 @@ def collect(plan: Plan, cache: Path | None, *, progress: bool = False) -> Collec
 
 def calibration_of(fit: Fit, collected: Collected, suite: Suite, pattern: str) -> Calibration:
     """Return what is written beside the matcher."""
-    matcher = collected.config.matcher
+    matcher, estimation = collected.config.matcher, collected.config.estimation
     weights = weights_file(matcher)
+    solver = estimation.solver if any(drive.matched for drive in collected.samples) else None
     lengths = [len(part) for part in fit.after.nees]
     provenance = {
         "suite": suite.path.stem,
@@ -101,7 +102,8 @@ def calibration_of(fit: Fit, collected: Collected, suite: Suite, pattern: str) -
     if fit.remark:
         provenance["temperature"] = fit.remark
     return Calibration(
-        matcher=matcher.name, weights_sha256=sha256(weights) if weights else "", values=fit.after.values,
+        matcher=matcher.name, weights_sha256=sha256(weights) if weights else "", solver=solver,
+        vote_sigma_m=estimation.vote_sigma_m if solver == "vote" else None, values=fit.after.values,
         provenance=provenance,
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ _OF_THE_SESSION = (Status.INCONSISTENT, Status.TOO_LATE)
 class Attempt:
     """One attempt. `covariance` (K, 3, 3) is bare, `ambiguity` (K,) and `place` (K,) belong to K temperatures.
 
-    `place` is the log-probability of the neighbourhood of the true pose; empty for matched points, whose K is 1.
+    `place` is the log-probability of the neighbourhood of the true pose; empty without a volume, where K is 1.
     """
 
     result: LocalizationResult
@@ -37,6 +37,8 @@ class Attempt:
     covariance: F64
     ambiguity: F64
     place: F64
+    matched: bool = False
+    """Whether the method gave matched points, of which a solver made the pose or the volume."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +64,13 @@ class DriveSamples:
 
     @property
     def has_temperature(self) -> bool:
-        """Whether the method's output is a score volume."""
+        """Whether poses come from score volumes, be they votes of matches."""
         return any(len(attempt.place) for attempt in self.attempts)
+
+    @property
+    def matched(self) -> bool:
+        """Whether the method's output is matched points."""
+        return any(attempt.matched for attempt in self.attempts)
 
     def published(self, values: Values, k: int) -> Mask:
         """Which attempts (N,) would have been published with these values, by the gates themselves.
@@ -100,7 +107,8 @@ class Collector:
     def __call__(self, result: LocalizationResult, truth: Pose2 | None) -> None:
         """Keep what is needed of one result."""
         if truth is not None:
-            self._seen[result.stamp_ns] = _attempt(result, truth, with_values(self.estimation, FALLBACK))
+            found = _attempt(result, truth, with_values(self.estimation, FALLBACK))
+            self._seen[result.stamp_ns] = dataclasses.replace(found, matched=result.matches is not None)
 
     def samples(self, drive: str, judged: list[Judged]) -> DriveSamples:
         """Return the attempts inside the map with truth, as the metrics count them."""

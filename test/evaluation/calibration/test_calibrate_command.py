@@ -50,6 +50,7 @@ def test_calibration_summary_and_figure_of_real_drives(call: Call, monkeypatch: 
     assert code == 0, err
     found = calibration.Calibration.load(Path("found.yaml"))
     assert found.matcher == "classical" and found.values.temperature is not None
+    assert (found.solver, found.vote_sigma_m) == (None, None), "score volumes have no solver"
     assert found.provenance["drives"] == ["one", "two", "three", "four", "five"]
     assert found.provenance["simulated"] is True
     used = calibration.resolve(Config(), found).estimation

@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from cvloc_ros.config import Config
+from cvloc_ros.config import Config, merge
 from cvloc_ros.errors import CvlocError
 from cvloc_ros.estimation import gates
 from cvloc_ros.estimation.calibration import FALLBACK, resolve
 from cvloc_ros.estimation.volume import from_volume
 from cvloc_ros.evaluation.calibration.fit import SAFE_FALSE, fit
+from cvloc_ros.evaluation.calibration.run import Collected, calibration_of
 from cvloc_ros.evaluation.calibration.samples import TEMPERATURES, Attempt, Collector, DriveSamples
+from cvloc_ros.evaluation.suite.spec import find, load
 from cvloc_ros.types import (
     F64,
+    Correspondences,
     LocalizationResult,
     Pose2,
     PoseEstimate,
@@ -120,6 +123,25 @@ def test_what_the_session_refused_is_published_under_no_values() -> None:
     bare = np.diag([0.01, 0.01, 1e-4])
     pair = (attempt(np.zeros(3), bare), attempt(np.zeros(3), bare, Status.INCONSISTENT))
     assert DriveSamples("d", ESTIMATION, pair).published(FALLBACK, 0).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("matched", "solver", "noted"),
+    [(True, "vote", ["vote", 2.0]), (True, "procrustes", ["procrustes", None]), (False, "vote", [None, None])],
+)
+def test_the_solver_of_matched_points_is_noted(matched: bool, solver: str, noted: list[str | float | None]) -> None:
+    config = merge(Config(), {"estimation": {"solver": solver, "vote_sigma_m": 2.0}})
+    points = np.zeros((4, 2))
+    matches = Correspondences(points, points, np.ones(4), points, np.zeros(4, np.int64)) if matched else None
+    drives = []
+    for drive in drawn(1.0, 0.3, 0.3, drives=5, poses=20):
+        collector = Collector(ESTIMATION)
+        for stamp, one in enumerate(drive.attempts):
+            candidate = gates.calibrate(one.candidate, ESTIMATION)
+            collector(replace(one.result, stamp_ns=stamp, candidate=candidate, matches=matches), Pose2(*-one.error))
+        drives.append(replace(drive, attempts=tuple(collector._seen.values())))
+    made = calibration_of(fit(drives), Collected(tuple(drives), config, simulated=True), load(find("tuning")), "*")
+    assert [made.solver, made.vote_sigma_m] == noted
 
 
 def test_bare_undoes_calibrate() -> None:
