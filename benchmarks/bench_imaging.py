@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from cvloc_ros.ground import GroundGrid
 from cvloc_ros.imaging.camera import Pinhole
 from cvloc_ros.imaging.decode import decode_compressed, decode_raw
 from cvloc_ros.imaging.ground import BirdsEye
-from cvloc_ros.types import GroundGrid, GroundView
+from cvloc_ros.types import GroundView
 
 if TYPE_CHECKING:
     from collections.abc import Callable

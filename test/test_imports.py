@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cvloc_ros"
 
-GROUND = frozenset({"types", "errors", "config", "buffers", "resources", "geo"})
+GROUND = frozenset({"types", "ground", "errors", "config", "buffers", "resources", "geo"})
 SIBLINGS = frozenset({"matching", "estimation", "imaging", "tiles"})
 STORES = {"agreement", "antennas", "cameras", "depth_images", "fix_check", "history", "keyframes", "masks",
           "odometry", "other_filter", "reference"}  # fmt: skip
@@ -25,6 +25,7 @@ SESSION = frozenset({"session", "messages", "pipeline", "status_fields", *STORES
 MAY_IMPORT: dict[str, frozenset[str]] = {
     **dict.fromkeys(GROUND | SIBLINGS, GROUND),
     "types": frozenset({"errors"}),
+    "ground": frozenset({"types"}),
     "errors": frozenset(),
     "config": frozenset({"types", "errors"}),
     "pipeline": GROUND | SIBLINGS,

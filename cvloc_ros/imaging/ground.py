@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cvloc_ros.errors import ImageError
+from cvloc_ros.ground import GroundGrid, GroundImage
 from cvloc_ros.imaging.ground_table import GroundTable, Limits, build_table, pyramid
 from cvloc_ros.imaging.mounting import ground_points, level
-from cvloc_ros.types import F32, F64, CameraModel, GroundGrid, GroundImage, GroundView, Mask
+from cvloc_ros.types import F32, F64, CameraModel, GroundView, Mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ _Key = tuple[CameraModel, bytes, GroundGrid]
 
 
 class BirdsEye:
-    """Project views of one stamp onto the ground; implements `types.GroundProjector`.
+    """Project views of one stamp onto the ground; implements `ground.GroundProjector`.
 
     Tables of camera, mounting and grid are kept (the `tables` last used), so that an unmoved camera costs little more
     than reading its pixels. Camera models must be hashable values. Masks (`GroundView.valid`) are read once per array

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cvloc_ros.types import F32, F64, U8, CameraModel, GroundGrid, Mask
+    from cvloc_ros.ground import GroundGrid
+    from cvloc_ros.types import F32, F64, U8, CameraModel, Mask
 
 # Each cell is averaged over this many samples a side, each one read from a reduced image with about that spacing.
 SAMPLES = 2

@@ -18,19 +18,11 @@ from torch.nn import functional
 
 from cvloc_ros.config import Matching
 from cvloc_ros.errors import ModelError
+from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching.correlation import AerialSpectra, correlate, pool, rotate, spectra
 from cvloc_ros.matching.features import gradient_direction
 from cvloc_ros.matching.mosaic import MosaicBuilder
-from cvloc_ros.types import (
-    F32,
-    F64,
-    AerialCode,
-    AerialPatch,
-    GroundProjector,
-    GroundView,
-    ScoreVolume,
-    SearchWindow,
-)
+from cvloc_ros.types import F32, F64, AerialCode, AerialPatch, GroundView, ScoreVolume, SearchWindow
 
 _YAWS_AT_ONCE = {"cpu": 1, "cuda": 24}  # what stays in the cache of a CPU is twice as fast; a GPU wants batches
 _MANY_YAWS = 60  # more are first thinned out on cells twice as wide

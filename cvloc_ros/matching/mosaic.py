@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from cvloc_ros.ground import GroundGrid, GroundProjector
 from cvloc_ros.matching.features import gradient_direction
-from cvloc_ros.types import F32, GroundGrid, GroundProjector, GroundView, Pose2
+from cvloc_ros.types import F32, GroundView, Pose2
 
 _KEEP = 64  # keyframes whose features are kept
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, cast
 
 from cvloc_ros.config import Matching
 from cvloc_ros.errors import ModelError
+from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching import shipped
-from cvloc_ros.types import GroundProjector, Matcher
+from cvloc_ros.types import Matcher
 
 if TYPE_CHECKING:
     import torch

@@ -16,10 +16,10 @@ from cvloc_ros.config import Tiles
 from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.datasets.simulated import TRAINING_SEEDS, TUNING_SEEDS, Simulated, open_simulated, place, scene_of
 from cvloc_ros.errors import ConfigError
+from cvloc_ros.ground import GroundGrid
 from cvloc_ros.imaging.ground import BirdsEye
 from cvloc_ros.simulation.gl.context import unavailable
 from cvloc_ros.tiles.opening import bounds_of
-from cvloc_ros.types import GroundGrid
 
 WHY = unavailable()
 SMALL = {"per_world": 4, "lanes": 2, "worlds": 3, "styles": ["town"], "rigs": ["demo"], "cameras": 1,

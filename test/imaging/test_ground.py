@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from cvloc_ros.errors import ImageError
+from cvloc_ros.ground import GroundGrid
 from cvloc_ros.imaging.camera import Camera, Equirectangular, Fisheye, Pinhole
 from cvloc_ros.imaging.ground import BirdsEye, Limits, ground_points, level
 from cvloc_ros.imaging.mounting import to_camera
-from cvloc_ros.types import F64, U8, GroundGrid, GroundView, Mask
+from cvloc_ros.types import F64, U8, GroundView, Mask
 
 WIDE = Pinhole(800, 600, 420.0, 420.0, 399.5, 299.5, (-0.1, 0.01, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
 GRID = GroundGrid(-12.0, 12.0, -10.0, 10.0, 0.25)

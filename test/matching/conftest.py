@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cvloc_ros.types import F64, AerialPatch, GroundGrid, GroundImage, GroundView, Pose2
+from cvloc_ros.ground import GroundGrid, GroundImage
+from cvloc_ros.types import F64, AerialPatch, GroundView, Pose2
 
 
 class Overhead:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from cvloc_ros.config import Config
 from cvloc_ros.datasets.sample import DatasetError, Sample
 from cvloc_ros.errors import ConfigError
+from cvloc_ros.ground import GroundGrid
 from cvloc_ros.imaging.ground import BirdsEye
 from cvloc_ros.imaging.models import Pinhole
 from cvloc_ros.training.augment import augment, recolour, reframe, turn_map
@@ -28,7 +29,7 @@ from cvloc_ros.training.loop import train
 from cvloc_ros.training.methods.method import create
 from cvloc_ros.training.order import Draw, Order, Share
 from cvloc_ros.training.priors import draw_prior
-from cvloc_ros.types import GroundGrid, Pose2
+from cvloc_ros.types import Pose2
 
 SampleOf = Callable[..., Sample]
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "config" / "train").glob("*.yaml"))

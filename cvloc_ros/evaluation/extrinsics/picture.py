@@ -11,8 +11,9 @@ import numpy as np
 
 from cvloc_ros.evaluation.extrinsics.frames import Frame
 from cvloc_ros.evaluation.extrinsics.sights import Mounting, SightMaker, sampled
+from cvloc_ros.ground import GroundGrid, GroundImage
 from cvloc_ros.overlays.canvas import YELLOW, masked, u8, write
-from cvloc_ros.types import F64, U8, AerialPatch, GroundGrid, GroundImage
+from cvloc_ros.types import F64, U8, AerialPatch
 
 _SIDE_M, _CELL_M, _SQUARE_M = 18.0, 0.05, 3.0
 _ROWS = 4

@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 
 from cvloc_ros.evaluation.extrinsics.frames import Circumstances, Frame
+from cvloc_ros.ground import GroundGrid, GroundImage
 from cvloc_ros.imaging.ground import BirdsEye
 from cvloc_ros.imaging.mounting import to_camera
 from cvloc_ros.matching.features import gradient_direction
 from cvloc_ros.tiles import AerialMap
-from cvloc_ros.types import F32, F64, AerialPatch, GroundGrid, GroundImage, GroundView
+from cvloc_ros.types import F32, F64, AerialPatch, GroundView
 
 MOST_RAYS = 1500
 OFFSET_ROOM_M = 5.0

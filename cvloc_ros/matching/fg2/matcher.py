@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cvloc_ros.config import Fg2, Matching
 from cvloc_ros.errors import ModelError
+from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching.fg2.decode import draw
 from cvloc_ros.matching.fg2.model import Model, dry_run, open_model
 from cvloc_ros.matching.fg2.network import GroundCode
@@ -31,7 +32,7 @@ from cvloc_ros.matching.layers.aerial import (
     to_device,
 )
 from cvloc_ros.matching.layers.views import check_image, roll_to_north
-from cvloc_ros.types import AerialCode, AerialPatch, Correspondences, GroundProjector, GroundView, SearchWindow
+from cvloc_ros.types import AerialCode, AerialPatch, Correspondences, GroundView, SearchWindow
 
 
 class Fg2Matcher:

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from cvloc_ros.config import Matching
 from cvloc_ros.errors import ModelError
+from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching.gridloc.model import Model, open_model
 from cvloc_ros.matching.gridloc.settings import GridLocSettings
 from cvloc_ros.matching.gridloc.volume import Seen, axes, volume
 from cvloc_ros.matching.layers.aerial import AerialSide, Crop, cell_validity, crop_near, cut, reach_m, to_device
 from cvloc_ros.matching.layers.views import check_image, looking, roll, roll_to_north, to_tensor
-from cvloc_ros.types import U8, AerialCode, AerialPatch, GroundProjector, GroundView, Pose2, ScoreVolume, SearchWindow
+from cvloc_ros.types import U8, AerialCode, AerialPatch, GroundView, Pose2, ScoreVolume, SearchWindow
 
 _PANORAMA = "equirectangular"
 _WIDE = (_PANORAMA, "fisheye")

@@ -14,6 +14,7 @@ import torch
 
 from cvloc_ros.config import Loc2, Matching
 from cvloc_ros.errors import ModelError
+from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching import depth
 from cvloc_ros.matching.layers import backbone
 from cvloc_ros.matching.layers.aerial import (
@@ -36,16 +37,7 @@ from cvloc_ros.matching.loc2 import checkpoint
 from cvloc_ros.matching.loc2.ground import GroundEncoder, GroundPoints
 from cvloc_ros.matching.loc2.network import Loc2Network
 from cvloc_ros.matching.loc2.scale import Lifted, recover_scale
-from cvloc_ros.types import (
-    F64,
-    AerialCode,
-    AerialPatch,
-    Correspondences,
-    GroundProjector,
-    GroundView,
-    Pose2,
-    SearchWindow,
-)
+from cvloc_ros.types import F64, AerialCode, AerialPatch, Correspondences, GroundView, Pose2, SearchWindow
 
 _PANORAMA = "equirectangular"
 _TRIALS = 100

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cvloc_ros.config import Matching
 from cvloc_ros.errors import ModelError
+from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching.fg2.views import choose, ground_in_base, prepare
 from cvloc_ros.matching.layers.aerial import (
     AerialSide,
@@ -30,7 +31,7 @@ from cvloc_ros.matching.layers.views import check_image
 from cvloc_ros.matching.viewbridge.model import Model, dry_run, open_model
 from cvloc_ros.matching.viewbridge.network import GroundCode
 from cvloc_ros.matching.viewbridge.output import nothing, reproject, to_map
-from cvloc_ros.types import AerialCode, AerialPatch, Correspondences, GroundProjector, GroundView, SearchWindow
+from cvloc_ros.types import AerialCode, AerialPatch, Correspondences, GroundView, SearchWindow
 
 _SEED = 2**63 - 1
 _INLIER_CELLS = 1.5

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cvloc_ros.config import Matching
 from cvloc_ros.datasets.sample import Sample
+from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching import weights
 from cvloc_ros.matching.fg2 import checkpoint
 from cvloc_ros.matching.fg2.loss import fg2_loss
@@ -22,7 +23,7 @@ from cvloc_ros.matching.fg2.settings import VARIANTS, Fg2Settings
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.methods import lifted
 from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, settings_of
-from cvloc_ros.types import GroundProjector, Matcher, SearchWindow
+from cvloc_ros.types import Matcher, SearchWindow
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cvloc_ros.config import Matching
 from cvloc_ros.datasets.sample import Sample
+from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching import weights
 from cvloc_ros.matching.gridloc.loss import calibrate, loss
 from cvloc_ros.matching.gridloc.matcher import GridLocMatcher, choose, upright, visible_part
@@ -26,7 +27,7 @@ from cvloc_ros.matching.layers.aerial import crop_near, cut, to_device
 from cvloc_ros.matching.layers.views import looking, roll, roll_to_north, to_tensor
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, settings_of, stack
-from cvloc_ros.types import GroundProjector, Matcher, Pose2, SearchWindow
+from cvloc_ros.types import Matcher, Pose2, SearchWindow
 
 _CPU = torch.device("cpu")
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cvloc_ros.config import Depth, Loc2, Matching
 from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.errors import ModelError
+from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching import depth, weights
 from cvloc_ros.matching.layers import backbone
 from cvloc_ros.matching.layers.aerial import cell_validity, cut, to_device
@@ -28,7 +29,7 @@ from cvloc_ros.matching.loc2.matcher import Loc2Matcher, Loc2Model, crop_for, gr
 from cvloc_ros.matching.loc2.network import Loc2Network
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, stack
-from cvloc_ros.types import GroundProjector, GroundView, Matcher, Pose2, SearchWindow
+from cvloc_ros.types import GroundView, Matcher, Pose2, SearchWindow
 
 _CPU = torch.device("cpu")
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.errors import ModelError
+from cvloc_ros.ground import GroundProjector
 from cvloc_ros.training.config import Training
-from cvloc_ros.types import GroundProjector, Matcher, SearchWindow
+from cvloc_ros.types import Matcher, SearchWindow
 
 if TYPE_CHECKING:
     from cvloc_ros.config import Matching

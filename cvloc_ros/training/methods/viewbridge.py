@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cvloc_ros.config import Matching
 from cvloc_ros.datasets.sample import Sample
+from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching import weights
 from cvloc_ros.matching.depth.depth_map import along
 from cvloc_ros.matching.depth.measured import Measured
@@ -32,7 +33,7 @@ from cvloc_ros.matching.viewbridge.surface import bins_of_heights
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.methods import lifted
 from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, settings_of
-from cvloc_ros.types import F64, GroundProjector, GroundView, Matcher, Pose2, SearchWindow
+from cvloc_ros.types import F64, GroundView, Matcher, Pose2, SearchWindow
 
 _CPU = torch.device("cpu")
 _BACKBONE = "backbone."
