@@ -17,8 +17,10 @@ from cvloc_ros.cli.settings import parse_assignments
 from cvloc_ros.errors import ConfigError
 
 if TYPE_CHECKING:
+    from cvloc_ros.evaluation.suite.cache import Cache
     from cvloc_ros.evaluation.suite.plan import Plan, Skipped
     from cvloc_ros.evaluation.suite.runner import Results
+    from cvloc_ros.evaluation.suite.spec import Suite
 
 EXIT_FAILED_RUNS = 1
 _Flag = tyro.conf.FlagCreatePairsOff[bool]
@@ -61,7 +63,6 @@ def evaluate(  # noqa: PLR0917
     from cvloc_ros.evaluation.suite.plan import Choice, make_plan
     from cvloc_ros.evaluation.suite.runner import Crew, run_plan, write_reports
     from cvloc_ros.evaluation.suite.spec import find, load
-    from cvloc_ros.evaluation.suite.summary import summarize, write_summary
 
     if list:
         return _list()
@@ -70,10 +71,7 @@ def evaluate(  # noqa: PLR0917
         raise ConfigError(msg)
     kept = Cache(cache or default_root())
     if prune:
-        size = kept.size_mb()
-        kept.clear()
-        _say(f"removed {size:.0f} MB from {kept.root}\n")
-        return 0
+        return _prune(kept)
     if not suite:
         msg = "name a suite or a YAML file; cvloc evaluate --list tells which suites there are"
         raise ConfigError(msg)
@@ -83,15 +81,7 @@ def evaluate(  # noqa: PLR0917
     results = run_plan(plan, kept, Crew(workers, scheduler), fresh=fresh, reports=reports, progress=True)
     if reports:
         write_reports(folder, results)
-    if not results.records:
-        reasons = Counter(results.failures.values()).most_common(3)
-        text = "\n".join(f"{count} x {reason}" for reason, count in reasons) or _skips(plan.skipped)
-        msg = f"no run of {chosen.path} has a result\n{text}"
-        raise ConfigError(msg)
-    summary = summarize(results.records, results.failures, suite=chosen.title)
-    written = chosen.path.read_text(encoding="utf-8")
-    write_summary(folder, {**summary, "about": chosen.about, "skipped": _told(plan), "suite_file": written})
-    _say((folder / "results.md").read_text(encoding="utf-8") + _closing(plan, results, folder))
+    _summarize(folder, chosen, plan, results)
     _say(f"kept for the next time in {kept.root}: {kept.size_mb():.0f} MB\n")
     return EXIT_FAILED_RUNS if results.failures else 0
 
@@ -103,6 +93,28 @@ def _list() -> int:
         found = load(path)
         _say(f"{name:<10} {found.title}\n{'':<10} {found.about.strip()}\n")
     return 0
+
+
+def _prune(kept: Cache) -> int:
+    size = kept.size_mb()
+    kept.clear()
+    _say(f"removed {size:.0f} MB from {kept.root}\n")
+    return 0
+
+
+def _summarize(folder: Path, suite: Suite, plan: Plan, results: Results) -> None:
+    """Write the summary of the runs and show it; raise ConfigError with the reasons where none has a result."""
+    from cvloc_ros.evaluation.suite.summary import summarize, write_summary
+
+    if not results.records:
+        reasons = Counter(results.failures.values()).most_common(3)
+        text = "\n".join(f"{count} x {reason}" for reason, count in reasons) or _skips(plan.skipped)
+        msg = f"no run of {suite.path} has a result\n{text}"
+        raise ConfigError(msg)
+    summary = summarize(results.records, results.failures, suite=suite.title)
+    written = suite.path.read_text(encoding="utf-8")
+    write_summary(folder, {**summary, "about": suite.about, "skipped": _told(plan), "suite_file": written})
+    _say((folder / "results.md").read_text(encoding="utf-8") + _closing(plan, results, folder))
 
 
 def _told(plan: Plan) -> object:

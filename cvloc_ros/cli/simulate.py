@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,93 +19,113 @@ _ROOM_M, _LARGEST_M = 120.0, 1200.0
 _CONDITIONS = Literal["fair", "overcast", "low_sun", "autumn", "winter", "snow", "fog", "rain", "night", "dirty"]
 
 
-def simulate(  # noqa: PLR0917
-    out: Path | None = None,
-    seed: int = 7,
-    minutes: float = 1.0,
-    storage: Literal["mcap", "sqlite3"] = "mcap",
-    distro: Literal["jazzy", "humble"] = "jazzy",
-    world: str = "town",
-    rig: Literal["demo", "kitti", "nuscenes", "fisheye", "panorama"] = "demo",
-    condition: _CONDITIONS = "fair",
-    renderer: Literal["auto", "flat", "gl"] = "auto",
-    sensors: Literal["fair", "hard", "ublox"] = "fair",
-    heading: bool = False,
-    place: tuple[float, float] | None = None,
-    heights: Path | None = None,
-    motion: Path | None = None,
-    motion_mode: Literal["auto", "path", "speed"] = "auto",
-    terrain: float = 0.0,
-    sway: float = 0.0,
-    map_error: float = 0.0,
-    map_error_length: float = 150.0,
-    correspondences: int = 0,
-    scene: Path | None = None,
-    sheet: Path | None = None,
+@dataclass(frozen=True, slots=True)
+class DriveOptions:
+    """What is simulated, in the words of the command; `scene` turns them into settings."""
+
+    seed: int = 7
+    """Chooses the world, the route and all errors."""
+    minutes: float = 1.0
+    """Length of the drive."""
+    storage: Literal["mcap", "sqlite3"] = "mcap"
+    """Storage of the bag."""
+    distro: Literal["jazzy", "humble"] = "jazzy"
+    """ROS 2 distribution that shall read the bag; humble writes the older metadata."""
+    world: str = "town"
+    """town, dense, suburb, village, motorway, campus, or imagery:FILE (MBTiles, GeoTIFF) for real ground."""
+    rig: Literal["demo", "kitti", "nuscenes", "fisheye", "panorama"] = "demo"
+    """Cameras of the vehicle."""
+    condition: _CONDITIONS = "fair"
+    """Season, light and weather of the drive; the map shows another day in any case."""
+    renderer: Literal["auto", "flat", "gl"] = "auto"
+    """flat needs no OpenGL and shows a fair day in a town; auto is flat for just that, gl for all else."""
+    sensors: Literal["fair", "hard", "ublox"] = "fair"
+    """hard adds outages, jumps, drops, jitter and late messages; ublox has a better receiver."""
+    heading: bool = False
+    """Add the absolute heading of a receiver with two antennas (/heading)."""
+    place: tuple[float, float] | None = None
+    """Latitude and longitude of the middle of the world, degrees; by default in the sea, or in the imagery."""
+    heights: Path | None = None
+    """Height model (GeoTIFF) of an imagery world; of a surface model the roofs and trees are used too."""
+    motion: Path | None = None
+    """Recorded motion (.npz with pose_t, pose_enu, and pose_ypr if it is there)."""
+    motion_mode: Literal["auto", "path", "speed"] = "auto"
+    """path: its own path, moved onto the roads of imagery; speed: its speeds on a route; auto: path with imagery."""
+    terrain: float = 0.0
+    """Height of hills in metres."""
+    sway: float = 0.0
+    """Size of the vehicle's own pitch and roll in degrees."""
+    map_error: float = 0.0
+    """Size of the map's registration error in metres; what was drawn stands in truth.tum."""
+    map_error_length: float = 150.0
+    """How far that error reaches before it is another one, metres."""
+    correspondences: int = 0
+    """Write that many pixels of each image with their places in the map (needs OpenGL)."""
+
+    def scene(self, *, picture: bool) -> Scene:
+        """Return the settings of the drive, or of a picture of its world.
+
+        Raises:
+            CvlocError: an option is out of range, a file cannot be read, or the renderer cannot show what is wanted.
+        """
+        from cvloc_ros.simulation.looks import CONDITIONS
+        from cvloc_ros.simulation.rigs import rig as cameras
+        from cvloc_ros.simulation.scene import UBLOX, Scene, demanding
+        from cvloc_ros.simulation.worlds import in_world
+
+        version: Literal[8, 9] = 8 if self.distro == "humble" else 9
+        made = Scene(
+            seed=self.seed, duration_s=60.0 * self.minutes, storage=self.storage, bag_version=version,
+            renderer=self._kind(picture=picture), cameras=cameras(self.rig), look=CONDITIONS[self.condition],
+            terrain_m=self.terrain, sway_deg=self.sway, map_error_m=self.map_error,
+            map_error_length_m=self.map_error_length,
+        )  # fmt: skip
+        made = in_world(made, self.world, self.place, str(self.heights or ""))
+        made = _recorded(made, self.motion, self.motion_mode) if self.motion is not None else made
+        made = demanding(made) if self.sensors == "hard" else made
+        made = replace(made, gnss=UBLOX) if self.sensors == "ublox" else made
+        return replace(made, heading=replace(made.heading, rate_hz=10.0)) if self.heading else made
+
+    def _kind(self, *, picture: bool) -> Literal["flat", "gl"]:
+        """Choose the renderer: flat shows a fair day in a town and nothing else."""
+        if self.renderer == "flat" and self.condition != "fair":
+            msg = f"--condition {self.condition}: the flat renderer shows a fair day only; choose --renderer gl"
+            raise CvlocError(msg)
+        if self.renderer != "auto":
+            return self.renderer
+        plain = (self.world, self.rig, self.condition) == ("town", "demo", "fair")
+        more = self.terrain or self.sway or self.map_error or self.correspondences or self.heights or picture
+        return "flat" if plain and not more else "gl"
+
+
+DRIVE = DriveOptions()
+
+
+def simulate(
+    out: Path | None = None, sheet: Path | None = None, scene: Path | None = None, drive: DriveOptions = DRIVE
 ) -> int:
     """Write a simulated drive: ROS 2 bag, MBTiles map, truth and scene file. The same seed gives the same bytes.
 
     Args:
         out: Folder for bag/, map.mbtiles, truth.tum, scene.yaml and cvloc.yaml (parameters of the node).
-        seed: Chooses the world, the route and all errors.
-        minutes: Length of the drive.
-        storage: Storage of the bag.
-        distro: ROS 2 distribution that shall read the bag; humble writes the older metadata.
-        world: town, dense, suburb, village, motorway, campus, or imagery:FILE (MBTiles, GeoTIFF) for real ground.
-        rig: Cameras of the vehicle.
-        condition: Season, light and weather of the drive; the map shows another day in any case.
-        renderer: flat needs no OpenGL and shows a fair day in a town; auto is flat for just that, gl for all else.
-        sensors: hard adds outages, jumps, drops, jitter and late messages; ublox has a better receiver.
-        heading: Add the absolute heading of a receiver with two antennas (/heading).
-        place: Latitude and longitude of the middle of the world, degrees; by default in the sea, or in the imagery.
-        heights: Height model (GeoTIFF) of an imagery world; of a surface model the roofs and trees are used too.
-        motion: Recorded motion (.npz with pose_t, pose_enu, and pose_ypr if it is there).
-        motion_mode: path drives its own path, moved onto the roads of an imagery world; speed drives its speeds along
-            a route; auto is path for imagery and speed for all else.
-        terrain: Height of hills in metres.
-        sway: Size of the vehicle's own pitch and roll in degrees.
-        map_error: Size of the map's registration error in metres; what was drawn stands in truth.tum.
-        map_error_length: How far that error reaches before it is another one, metres.
-        correspondences: Write that many pixels of each image with their places in the map (needs OpenGL).
-        scene: Scene file of an earlier drive; it is made again, and the options above but --out are not used.
         sheet: Write one PNG of ground views beside the map with the true pose, instead of a drive (needs OpenGL).
+        scene: Scene file of an earlier drive; it is made again, and of the options of the drive --correspondences
+            alone is used.
+        drive: What is simulated.
     """
-    from cvloc_ros.simulation.looks import CONDITIONS
-    from cvloc_ros.simulation.rigs import rig as cameras
-    from cvloc_ros.simulation.scene import UBLOX, Scene, demanding
-    from cvloc_ros.simulation.worlds import in_world
+    from cvloc_ros.simulation.scene import Scene
     from cvloc_ros.simulation.writer import write_drive
 
     if (out is None) == (sheet is None):
         msg = "give either --out FOLDER for a drive or --sheet FILE.png for a picture of its world"
         raise CvlocError(msg)
-    if scene is not None:
-        chosen = Scene.load(scene)
-    else:
-        version: Literal[8, 9] = 8 if distro == "humble" else 9
-        plain = (world, rig, condition) == ("town", "demo", "fair")
-        fair = plain and not (terrain or sway or map_error or correspondences or heights)
-        gl = renderer == "gl" or (renderer == "auto" and (not fair or sheet is not None))
-        kind: Literal["flat", "gl"] = "gl" if gl else "flat"
-        if renderer == "flat" and condition != "fair":
-            msg = f"--condition {condition}: the flat renderer shows a fair day only; choose --renderer gl"
-            raise CvlocError(msg)
-        chosen = Scene(
-            seed=seed, duration_s=60.0 * minutes, storage=storage, bag_version=version, renderer=kind,
-            cameras=cameras(rig), look=CONDITIONS[condition], terrain_m=terrain, sway_deg=sway, map_error_m=map_error,
-            map_error_length_m=map_error_length,
-        )  # fmt: skip
-        chosen = in_world(chosen, world, place, str(heights or ""))
-        chosen = _recorded(chosen, motion, motion_mode) if motion is not None else chosen
-        chosen = demanding(chosen) if sensors == "hard" else chosen
-        chosen = replace(chosen, gnss=UBLOX) if sensors == "ublox" else chosen
-        chosen = replace(chosen, heading=replace(chosen.heading, rate_hz=10.0)) if heading else chosen
+    chosen = drive.scene(picture=sheet is not None) if scene is None else Scene.load(scene)
     if sheet is not None:
         from cvloc_ros.simulation.gl.sheet import write_sheet
 
         write_sheet(chosen, sheet)
     elif out is not None:
-        write_drive(chosen, out, progress_bar, correspondences)
+        write_drive(chosen, out, progress_bar, drive.correspondences)
     return 0
 
 

@@ -41,7 +41,7 @@ def test_no_command_and_unknown_command_are_errors(capsys: pytest.CaptureFixture
     assert code == 2 and "replay" in err
 
 
-@pytest.mark.parametrize("name", ["replay", "evaluate", "doctor", "params", "bag"])
+@pytest.mark.parametrize("name", ["replay", "evaluate", "simulate", "doctor", "params", "bag"])
 def test_each_command_explains_its_options(capsys: pytest.CaptureFixture[str], name: str) -> None:
     code, out, _ = call(capsys, name, "--help")
     assert code == 0 and "usage: cvloc" in out

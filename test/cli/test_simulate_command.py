@@ -59,3 +59,20 @@ def test_the_plain_town_lay_in_the_sea_whatever_place_said(tmp_path: Path, monke
         arguments = ["--out", str(tmp_path / world), "--world", world, "--place", "-33.8", "151.2"]
         assert main(["simulate", *arguments]) == 0
     assert [scene.datum for scene in made] == [(-33.8, 151.2)] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "renderer"),
+    [
+        ([], "flat"), (["--seed", "3", "--heading"], "flat"), (["--renderer", "gl"], "gl"), (["--sway", "2"], "gl"),
+        (["--world", "village"], "gl"), (["--rig", "kitti"], "gl"), (["--condition", "night"], "gl"),
+        (["--correspondences", "10"], "gl"),
+    ],
+)  # fmt: skip
+def test_the_flat_renderer_is_taken_for_a_fair_day_in_town_alone(
+    arguments: list[str], renderer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Scene] = []
+    monkeypatch.setattr("cvloc_ros.simulation.writer.write_drive", lambda scene, *_: made.append(scene))
+    assert main(["simulate", "--out", str(tmp_path / "out"), *arguments]) == 0
+    assert [scene.renderer for scene in made] == [renderer]
