@@ -4,17 +4,23 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tqdm import tqdm
 
+from cvloc_ros import messages
+from cvloc_ros.config import Config
 from cvloc_ros.evaluation.bag import Bag, BagMessage
 from cvloc_ros.evaluation.feed import Feed
 from cvloc_ros.evaluation.topics import Wiring
+from cvloc_ros.image_sets import ImageSet, ImageSets
 from cvloc_ros.session import Session
-from cvloc_ros.types import CameraImage, LocalizationResult
+from cvloc_ros.stamps import WHY, StampGuard
+from cvloc_ros.types import CameraImage, LocalizationResult, Status
 
 OnResult = Callable[["Outcome"], None]
 
@@ -32,66 +38,69 @@ class Part:
 class Outcome:
     """One attempt: the images of one moment, what became of them, and when (log time; seconds of wall clock)."""
 
-    images: tuple[CameraImage, ...]
+    images: ImageSet
     result: LocalizationResult
     log_time_ns: int
     wall_s: float
 
 
-@dataclass(slots=True)
-class _ImageSet:
-    first_log_ns: int
-    images: list[CameraImage] = field(default_factory=list)
+class _Arrivals:
+    """Image sets as the node forms them, with log time as the clock. Each is kept until its turn: none is too late."""
 
-    @property
-    def stamp_ns(self) -> int:
-        return self.images[0].stamp_ns
+    def __init__(self, config: Config, session: Session, on_late: Callable[[str], None]) -> None:
+        inputs = config.inputs
+        self._wait_s, self._session = inputs.wait_s, session
+        self._sets = ImageSets(config.camera_names, round(inputs.sync_tolerance_s * 1e9), inputs.wait_s, on_late)
+        self._guard = StampGuard()
+        self._formed: deque[tuple[float, ImageSet]] = deque()
 
+    def let_pass(self, now_s: float) -> None:
+        """Give up on cameras as the node would have done before this time."""
+        while (at_s := self._sets.deadline_s) <= now_s:
+            self._form(at_s, self._sets.due(at_s))
 
-@dataclass(slots=True)
-class Gatherer:
-    """Joins images of several cameras that are `tolerance_ns` close; one set holds one image a camera."""
+    def add(self, image: CameraImage, header_ns: int, now_s: float) -> str:
+        """Take an image; return "" or why it is not even tried."""
+        verdict = self._guard.check(image.camera, header_ns)
+        if verdict == "clock_jump":
+            self._guard.clear()
+            self._sets.clear()
+            self._guard.check(image.camera, header_ns)
+        elif verdict:
+            return f"image {image.camera}: {WHY[verdict]}"
+        self._form(now_s, self._sets.add(image, now_s))
+        return ""
 
-    cameras: tuple[str, ...]
-    tolerance_ns: int
-    wait_ns: int
-    _open: list[_ImageSet] = field(default_factory=list)
-
-    def add(self, image: CameraImage, log_time_ns: int) -> None:
-        """Store one image."""
-        for found in self._open:
-            near = abs(found.stamp_ns - image.stamp_ns) <= self.tolerance_ns
-            if near and image.camera not in {other.camera for other in found.images}:
-                found.images.append(image)
+    def due(self, now_s: float) -> Iterator[ImageSet]:
+        """Yield, oldest first, the sets whose stamp odometry, TF and depth have reached, or that waited long enough."""
+        while self._formed:
+            since_s, images = self._formed[0]
+            if now_s < since_s + self._wait_s and not self._session.ready(images[0].stamp_ns):
                 return
-        self._open.append(_ImageSet(log_time_ns, [image]))
+            self._formed.popleft()
+            yield images
 
-    def due(self, now_ns: int, ready: Callable[[int], bool]) -> Iterator[tuple[CameraImage, ...]]:
-        """Yield, oldest first, the sets that need not wait: complete and ready, or waited for long enough."""
-        self._open.sort(key=lambda found: found.stamp_ns)
-        while self._open:
-            oldest = self._open[0]
-            waited = now_ns - oldest.first_log_ns >= self.wait_ns
-            if not waited and not (len(oldest.images) == len(self.cameras) and ready(oldest.stamp_ns)):
-                return
-            self._open.pop(0)
-            yield tuple(sorted(oldest.images, key=lambda image: self.cameras.index(image.camera)))
+    def rest(self) -> Iterator[ImageSet]:
+        """Yield what is left when the bag ends."""
+        self._form(math.inf, self._sets.due(math.inf))
+        return self.due(math.inf)
+
+    def _form(self, now_s: float, sets: list[ImageSet]) -> None:
+        self._formed += [(now_s, images) for images in sets]
 
 
 def play(bag: Bag, session: Session, wiring: Wiring, feed: Feed, on_result: OnResult, part: Part | None = None,
          *, progress: bool = False) -> int:
     """Feed the session in log-time order and hand every outcome to `on_result`.
 
-    Images wait, in bag time, until odometry and TF have reached their stamp, at most `inputs.wait_s`.
+    Images wait, in log time, for those of other cameras and then for odometry and TF to reach their stamp, as in the
+    node: at most `inputs.wait_s` each. Images that come too late for their set are counted in `feed.refused`.
 
     Returns:
         The number of images (all cameras) that were read.
     """
     part = part or Part()
-    inputs = wiring.config.inputs
-    gatherer = Gatherer(
-        tuple(wiring.config.camera_names), round(inputs.sync_tolerance_s * 1e9), round(inputs.wait_s * 1e9)
-    )
+    arrivals = _Arrivals(wiring.config, session, lambda name: feed.refused.update([(f"image of {name}", "late")]))
     total = sum(bag.topics[topic].count for topic in wiring.topics & set(bag.topics))
     images = attempts = 0
     now_ns = 0
@@ -99,16 +108,20 @@ def play(bag: Bag, session: Session, wiring: Wiring, feed: Feed, on_result: OnRe
         for item in _within(bag, wiring, part):
             bar.update()
             now_ns = item.log_time_ns
+            arrivals.let_pass(now_ns * 1e-9)
             image = feed.handle(item)
             if image is not None:
-                gatherer.add(image, now_ns)
                 images += 1
-            for ready in gatherer.due(now_ns, session.ready):
+                why = arrivals.add(image, messages.stamp_ns(item.message), now_ns * 1e-9)
+                if why:
+                    refused = LocalizationResult(Status.OLD_STAMP, image.stamp_ns, (why,))
+                    on_result(Outcome((image,), refused, now_ns, 0.0))
+            for ready in arrivals.due(now_ns * 1e-9):
                 on_result(_localize(session, ready, now_ns))
                 attempts += 1
                 if part.max_images and attempts >= part.max_images:
                     return images
-    for ready in gatherer.due(now_ns + gatherer.wait_ns + 1, session.ready):
+    for ready in arrivals.rest():
         on_result(_localize(session, ready, now_ns))
     return images
 
@@ -126,7 +139,7 @@ def _within(bag: Bag, wiring: Wiring, part: Part) -> Iterator[BagMessage]:
             yield item
 
 
-def _localize(session: Session, images: tuple[CameraImage, ...], now_ns: int) -> Outcome:
+def _localize(session: Session, images: ImageSet, now_ns: int) -> Outcome:
     start = time.perf_counter()
     result = session.localize(images)
     return Outcome(images, result, now_ns, time.perf_counter() - start)

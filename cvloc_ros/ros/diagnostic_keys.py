@@ -99,7 +99,7 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
         Row("heading_age_s", "since the last absolute heading arrived"),
         Row("imu_age_s", "since the last attitude arrived"),
         Row("dropped_images", "image sets replaced by newer ones before they were looked at"),
-        Row("incomplete_sets", "image sets used without all cameras"),
+        Row("incomplete_sets", "image sets without all cameras"),
         Row(
             "refused.<input>: <reason>",
             "inputs not used, by reason: `no_fix`, `not_finite`, `zero_stamp`, `old_stamp`, `no_transform`, ...",

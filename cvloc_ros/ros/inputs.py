@@ -22,16 +22,15 @@ from cvloc_ros import messages
 from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.config import Config
 from cvloc_ros.errors import CvlocError, ImageError, TransformError
+from cvloc_ros.image_sets import ImageSet, ImageSets
 from cvloc_ros.ros.health import Health
 from cvloc_ros.ros.image_feed import ImageFeed, qos_events
-from cvloc_ros.ros.image_sets import ImageSet, ImageSets
-from cvloc_ros.ros.stamps import StampGuard
 from cvloc_ros.ros.surviving import surviving
 from cvloc_ros.session import Session
+from cvloc_ros.stamps import WHY, StampGuard
 from cvloc_ros.types import F64, LocalizationResult, OdomSample, Pose2, Status
 
 ADAPT_PERIOD_S = 0.2
-WHY = {"zero_stamp": "stamp is 0: the driver does not stamp", "old_stamp": "stamp is not newer than the last"}
 OnRefused = Callable[[LocalizationResult], None]
 
 
@@ -100,7 +99,7 @@ class Inputs:
 
     @property
     def incomplete_sets(self) -> int:
-        """Image sets that were used without all cameras."""
+        """Image sets without all cameras."""
         return self._sets.incomplete
 
     def on_image(self, name: str, message: Any) -> None:
@@ -122,9 +121,7 @@ class Inputs:
         if not self.wanted():
             return
         image = messages.image(message, name, camera.stamp_offset_s, camera.frame_id)
-        complete = self._sets.add(image, time.monotonic())
-        if complete is not None:
-            self._slot.put(complete)
+        self._hand_on(self._sets.add(image, time.monotonic()))
 
     def _topics(self) -> list[tuple[Any, str, Callable[[Any], None], QoSProfile]]:
         inputs = self._config.inputs
@@ -153,9 +150,11 @@ class Inputs:
 
     def _release(self) -> None:
         self._sets.patience_s = self.patience_s()
-        late = self._sets.due(time.monotonic())
-        if late is not None:
-            self._slot.put(late)
+        self._hand_on(self._sets.due(time.monotonic()))
+
+    def _hand_on(self, sets: list[ImageSet]) -> None:
+        if sets:
+            self._slot.put(sets[-1])  # the newest wins
 
     def _jumped(self, source: str) -> None:
         self._on_jump(f"the stamps of {source} went back")

@@ -23,12 +23,12 @@ from rclpy.qos import QoSProfile
 from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.config import Config
 from cvloc_ros.errors import ConfigError, CvlocError
+from cvloc_ros.image_sets import ImageSet
 from cvloc_ros.other_filter import SOURCES
 from cvloc_ros.ros import diagnostics, memory
 from cvloc_ros.ros.datum_check import DatumCheck
 from cvloc_ros.ros.entities import Entities
 from cvloc_ros.ros.health import Health
-from cvloc_ros.ros.image_sets import ImageSet
 from cvloc_ros.ros.inputs import Inputs
 from cvloc_ros.ros.outputs import Outputs
 from cvloc_ros.ros.params import Parameters

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.config import Config
-from cvloc_ros.ros.image_sets import ImageSet
+from cvloc_ros.image_sets import ImageSet
 from cvloc_ros.session import Session, refuse
 from cvloc_ros.types import LocalizationResult, Status
 

@@ -17,11 +17,11 @@ from cvloc_ros.errors import BagError, CvlocError
 from cvloc_ros.evaluation.bag import Bag
 from cvloc_ros.evaluation.feed import Feed, InitialYaw
 from cvloc_ros.evaluation.mosaic import PatchMosaic
-from cvloc_ros.evaluation.replay import Gatherer, Outcome, Part, play
+from cvloc_ros.evaluation.replay import Outcome, Part, play
 from cvloc_ros.evaluation.run import Options, run
 from cvloc_ros.evaluation.topics import wire
 from cvloc_ros.evaluation.truth import Trajectory
-from cvloc_ros.types import AerialPatch, CameraImage, Pose2
+from cvloc_ros.types import AerialPatch, Pose2
 
 MakeBag = Callable[..., Path]
 CONFIG = parse({"geo": {"datum": [47.0, 8.0, 0.0]}, "tiles": {"source": "none.mbtiles"}})
@@ -52,29 +52,6 @@ def test_part_of_a_bag_still_has_static_transforms(make_bag: MakeBag, session: t
     assert "camera_front_optical_frame" in fake.transforms.frames()
     outcomes, _ = played(make_bag(name="other"), session, Part(max_images=3))
     assert len(outcomes) == 3
-
-
-def image(camera: str, stamp: int) -> CameraImage:
-    return CameraImage(camera, stamp, "", lambda: np.zeros((1, 1, 3), np.uint8))
-
-
-def test_a_missing_camera_is_waited_for_and_then_done_without() -> None:
-    gatherer = Gatherer(("a", "b"), tolerance_ns=10, wait_ns=100)
-    gatherer.add(image("a", 0), 5)
-    assert not list(gatherer.due(50, lambda _: True))
-    gatherer.add(image("b", 8), 60)
-    assert [[i.camera for i in s] for s in gatherer.due(60, lambda _: True)] == [["a", "b"]]
-    gatherer.add(image("b", 50), 70)
-    gatherer.add(image("b", 55), 80)
-    assert [[i.stamp_ns for i in s] for s in gatherer.due(170, lambda _: True)] == [[50]]
-    assert [[i.stamp_ns for i in s] for s in gatherer.due(180, lambda _: True)] == [[55]]
-
-
-def test_images_wait_for_odometry_but_not_for_ever() -> None:
-    gatherer = Gatherer(("a",), 10, wait_ns=100)
-    gatherer.add(image("a", 0), 5)
-    assert not list(gatherer.due(104, lambda _: False))
-    assert len(list(gatherer.due(105, lambda _: False))) == 1
 
 
 def test_initial_pose_comes_from_the_first_usable_fix(make_bag: MakeBag, session: type) -> None:

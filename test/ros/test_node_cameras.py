@@ -18,6 +18,7 @@ from cvloc_ros.ros.diagnostics import ERROR, WARN
 from cvloc_ros.ros.standins import byte_array
 
 JPEG = cv2.imencode(".jpg", np.full((HEIGHT, WIDTH, 3), 100, np.uint8))[1].tobytes()
+MS = 1_000_000
 
 pytestmark = pytest.mark.skipif(compat.LocalizationStatus is None, reason="the status message was not generated")
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(compat.LocalizationStatus is None, reason="the s
 class Fleet:
     """A node with several cameras; those of odd number are compressed."""
 
-    def __init__(self, rig, count: int) -> None:
+    def __init__(self, rig, count: int, wait_s: float = 0.3) -> None:
         self.names = [f"c{number}" for number in range(count)]
         sections = {}
         for number, name in enumerate(self.names):
@@ -33,7 +34,7 @@ class Fleet:
             sections[f"cameras.{name}.camera_info_topic"] = "camera_info"
             sections[f"cameras.{name}.transport"] = "compressed" if number % 2 else "raw"
         self.made: Rig = rig(
-            camera_names=self.names, inputs__wait_s=0.3, prior__fix_max_age_s=120.0, output__image_timeout_s=0.5,
+            camera_names=self.names, inputs__wait_s=wait_s, prior__fix_max_age_s=120.0, output__image_timeout_s=0.5,
             estimation__max_latency_s=30.0, **sections,
         )  # fmt: skip
         self.statuses = self.made.listen("~/status", compat.LocalizationStatus)
@@ -57,10 +58,13 @@ class Fleet:
         """Send one image of each, a few milliseconds apart."""
         stamp = stamp_now()
         for number, name in enumerate(names):
-            if self.topic(name) == name:
-                self.made.send_image(stamp + number * 2_000_000, topic=name, qos=qos)
-            else:
-                self.made.send_compressed(stamp + number * 2_000_000, JPEG, self.topic(name))
+            self.send_one(name, stamp + number * 2_000_000, qos)
+
+    def send_one(self, name: str, stamp_ns: int, qos: str = "reliable") -> None:
+        if self.topic(name) == name:
+            self.made.send_image(stamp_ns, topic=name, qos=qos)
+        else:
+            self.made.send_compressed(stamp_ns, JPEG, self.topic(name))
 
     def again(self, names: list[str], qos: str = "reliable") -> None:
         self.send(names, qos)
@@ -99,6 +103,26 @@ def test_cameras_are_lost_and_come_back_with_another_reliability_and_each_pose_n
         wait_for(lambda: inputs(ERROR, "no image on"), 30.0, "error of the only camera")
     fleet.open(lost, "best_effort")
     fleet.drive(fleet.names, "best_effort")
+
+
+def test_cameras_of_unequal_rates_are_joined_where_they_meet_and_none_is_waited_for_in_vain(rig):
+    """At 10 Hz and at 4 Hz, as in test_replay_image_sets: each image of the slow one is used beside one of the fast."""
+    fleet = Fleet(rig, 2, wait_s=5.0)  # how busy this machine is decides nothing
+    fleet.open(fleet.names)
+    fast, slow = range(10, 2000, 100), range(0, 2000, 250)
+    start, sent = stamp_now(), {"c0": 0, "c1": 0}
+    for stamp_ms, name in sorted([*((ms, "c0") for ms in fast), *((ms, "c1") for ms in slow)]):
+        fleet.send_one(name, start + stamp_ms * MS)
+        sent[name] += 1
+        fleet.made.arrived(f"image {name}", sent[name])
+        fleet.made.run(lambda: True)  # after the callback
+        wait_for(lambda: not fleet.made.node._slot._full, what="worker")
+    # The second one waits for the rhythm of the slow camera and is overtaken, the last one waits still.
+    expected = [[ms, *(other for other in slow if abs(other - ms) <= 50)] for ms in fast if ms not in (110, 1910)]
+    wait_for(lambda: len(fleet.made.session.localized) == len(expected), what="all sets")
+    used = [[(image.stamp_ns - start) // MS for image in images] for images in fleet.made.session.localized]
+    assert used == expected
+    assert fleet.made.node._inputs.incomplete_sets == 1 + sum(len(found) == 1 for found in expected)
 
 
 def test_diagnostics_name_the_cameras_of_the_last_pose(rig):

@@ -10,6 +10,9 @@ Verdict = Literal["", "zero_stamp", "old_stamp", "clock_jump"]
 JUMP_NS = 2_000_000_000
 """A stamp this much before its predecessor means that the clock went back (a bag that starts again)."""
 
+WHY = {"zero_stamp": "stamp is 0: the driver does not stamp", "old_stamp": "stamp is not newer than the last"}
+"""Verdicts for which an image is not tried, for people."""
+
 
 class StampGuard:
     """Judges the stamps of several topics, each against its own newest one."""
