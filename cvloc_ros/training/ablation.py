@@ -31,14 +31,15 @@ _FREE = {"settings", "variant", "loss", "localizer"}
 
 
 class Group(Section):
-    """One question: a training (a file beside the table), and what each row changes in it."""
+    """One question: a training (a file beside the table), what is set in all its rows, and what each changes."""
 
     base: str
+    same: dict[str, Any] = Field(default_factory=dict)
     rows: dict[str, dict[str, Any]]
 
 
 class Table(Section):
-    """A file of ablations. `same` is set in all trainings: data and budget."""
+    """A file of ablations. `same` is set in all trainings: data and budget; that of a group comes after it."""
 
     title: str
     about: str = ""
@@ -89,7 +90,7 @@ def plan(path: Path, out: Path, changes: Mapping[str, Any]) -> tuple[Table, list
                 raise ConfigError(msg)
             trainings = []
             for seed in table.seeds:
-                tree = _joined(table.same, changes, own, {"run": {"seed": seed}})
+                tree = _joined(table.same, given.same, changes, own, {"run": {"seed": seed}})
                 training = load(path.parent / given.base, tree)
                 create(training)  # refuses settings that no model can have, before hours are spent on the others
                 folder = out / _slug(f"{group} {name} seed {seed}")
