@@ -17,6 +17,7 @@ import numpy as np
 from cvloc_ros.config import Config
 from cvloc_ros.errors import GeoError
 from cvloc_ros.estimation import gates
+from cvloc_ros.estimation.earlier import Earlier, evidence
 from cvloc_ros.estimation.procrustes import from_matches
 from cvloc_ros.types import (
     F64,
@@ -56,10 +57,13 @@ class Localizer:
         """Take over new values of the dynamic keys."""
         self._config = config
 
-    def localize(self, views: Sequence[GroundView], prior: PosePrior) -> LocalizationResult:
+    def localize(
+        self, views: Sequence[GroundView], prior: PosePrior, earlier: Earlier = ()
+    ) -> LocalizationResult:
         """Attempt a pose at the prior's stamp; the views' `T_ref_base` refers to that stamp.
 
-        The prior bounds the search and gates the result; it is not part of the estimate.
+        The prior bounds the search and gates the result; it is not part of the estimate. What `earlier` attempts said
+        (`estimation.earlier`) chooses among places that look alike.
         """
         attempt = _Attempt(prior, views)
         window = attempt.keep("window", search_window(prior, self._config))
@@ -76,7 +80,7 @@ class Localizer:
         with attempt.timed("match"):
             output = self._matcher.match(views, code, window)
         with attempt.timed("solve"):
-            estimate = self._solve(output, prior, window, attempt)
+            estimate = self._solve(output, prior, window, earlier, attempt)
         if estimate is None:
             if isinstance(output, Correspondences):
                 return attempt.refused(Status.LOW_SCORE, f"no pose explains the {len(output.weights)} matches")
@@ -97,7 +101,7 @@ class Localizer:
         return self._codes[patch.key]
 
     def _solve(
-        self, output: Any, prior: PosePrior, window: SearchWindow, attempt: _Attempt
+        self, output: Any, prior: PosePrior, window: SearchWindow, earlier: Earlier, attempt: _Attempt
     ) -> PoseEstimate | None:
         config = self._config.estimation
         if isinstance(output, Correspondences):
@@ -107,9 +111,13 @@ class Localizer:
         from cvloc_ros.estimation import volume, votes  # bring torch
 
         if not isinstance(output, Correspondences):
-            return volume.from_volume(attempt.keep("volume", output), config, prior)
+            told = evidence(earlier, attempt.keep("volume", output))
+            return volume.from_volume(output, config, prior, told)
         voted = votes.from_votes(output, window, config.vote_sigma_m)
-        return None if voted is None else votes.solve(output, attempt.keep("volume", voted), config, prior)
+        if voted is None:
+            return None
+        told = evidence(earlier, attempt.keep("volume", voted))
+        return votes.solve(output, voted, config, prior, told)
 
 
 def search_window(prior: PosePrior, config: Config) -> SearchWindow:

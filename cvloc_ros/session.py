@@ -30,6 +30,7 @@ from cvloc_ros.keyframes import Keyframes
 from cvloc_ros.matching import registry
 from cvloc_ros.odometry import TrackPoint
 from cvloc_ros.other_filter import OtherFilter
+from cvloc_ros.past import Past
 from cvloc_ros.pipeline import Localizer
 from cvloc_ros.tiles import AerialMap, open_map
 from cvloc_ros.types import (
@@ -67,6 +68,7 @@ class Session:
         self._antennas = Antennas(self.transforms, config.frames.base)
         self._keyframes = Keyframes(config.matcher)
         self._agreement = Agreement()
+        self._past = Past()
         self._told: NewestSlot[tuple[int, Pose2, F64]] = NewestSlot()
         self.device = registry.select_device(config.matcher).type
         """Where the matcher runs: cpu or cuda."""
@@ -225,7 +227,7 @@ class Session:
         )
         if result.estimate is not None and age_s is not None and age_s + elapsed > self.config.estimation.max_latency_s:
             late = f"{age_s + elapsed:.2f} s after the image, limit {self.config.estimation.max_latency_s}"
-            result = refuse(result, Status.TOO_LATE, late)
+            result = result.refused(Status.TOO_LATE, late)
         return self._learn(result, point)
 
     def reset(self) -> None:
@@ -236,6 +238,7 @@ class Session:
         self._cameras.clear()
         self.transforms.clear()
         self._keyframes.clear()
+        self._past.clear()
         self._agreement.clear()
         self._last_ns, self._last_point, self._refusals, self._confirmed = -1, None, 0, False
         self._found_ns, self._gnss_trouble = -1, ""
@@ -277,6 +280,7 @@ class Session:
         self._restarts = self._history.odometry.restarts
         self._history.forget_track()
         self._keyframes.clear()
+        self._past.clear()
         self._agreement.clear()
         self._last_point, self._confirmed = None, False
 
@@ -284,6 +288,7 @@ class Session:
         told = self._told.take(0.0)
         if told is not None:
             self._history.start_at(*told)
+            self._past.clear()
             self._agreement.clear()
             self._confirmed, self._found_ns = False, -1
 
@@ -326,7 +331,10 @@ class Session:
             return LocalizationResult(
                 Status.WAITING_KEYFRAMES, stamp_ns, (reason,), prior=prior, views=tuple(views), timings_s=timings
             )
-        result = self._localizer.localize(views, prior)
+        earlier = self._past.seen_from(point, self.config.estimation) if point is not None else ()
+        result = self._localizer.localize(views, prior, earlier)
+        if point is not None:
+            self._past.add(point, result, self.config.estimation)
         reasons = (*result.reasons, *(text for text in (refusal[1], self._gnss_trouble) if text))
         return dataclasses.replace(result, reasons=reasons, timings_s={**timings, **result.timings_s})
 
@@ -352,13 +360,13 @@ class Session:
             return result
         if point is None and result.prior is not None and not result.prior.yaw_known:
             reason = "yaw from a single search in all directions; odometry or a heading must confirm it"
-            return refuse(result, Status.INCONSISTENT, reason)
+            return result.refused(Status.INCONSISTENT, reason)
         if point is not None:
             jumped = bool(self._gnss_trouble) and self._history.contradicts_own(point, result.estimate, self.config)
             why = "that contradict own poses while GNSS does, too" if jumped else self._unproven(result)
             waiting = self._agreement.add(point, result.estimate, self.config, why) if why else ""
             if waiting:
-                return refuse(result, Status.INCONSISTENT, waiting)
+                return result.refused(Status.INCONSISTENT, waiting)
             if jumped:
                 self._history.forget_own()
             self._history.remember(point, result.estimate)
@@ -386,11 +394,3 @@ class Session:
             return f"after {gap_s:.0f} s without a pose"
         told = self._history.heading_given or (result.prior and result.prior.source in other_filter.SOURCES)
         return "" if self._confirmed or told else WITHOUT_HEADING
-
-
-def refuse(result: LocalizationResult, status: Status, reason: str) -> LocalizationResult:
-    """Turn an accepted result into a refused one; the estimate becomes the candidate."""
-    candidate = result.estimate or result.candidate
-    return dataclasses.replace(
-        result, status=status, estimate=None, candidate=candidate, reasons=(reason, *result.reasons)
-    )

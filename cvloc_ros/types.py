@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -242,7 +242,8 @@ class ScoreVolume:
     """Log-likelihood (yaw, y, x) of base in map on axes in map coordinates; -inf where nothing could be compared.
 
     `overlap` (yaw, y, x) is the share of ground evidence that had imagery under it. `scores` is the raw
-    similarity in -1..1 that the log-likelihood was made of.
+    similarity in -1..1 that the log-likelihood was made of. Peaks nearer to each other than `resolution_m` are one
+    place for the matcher.
     """
 
     log_likelihood: torch.Tensor
@@ -251,6 +252,7 @@ class ScoreVolume:
     x_m: F64
     y_m: F64
     yaw_rad: F64
+    resolution_m: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -333,6 +335,11 @@ class LocalizationResult:
         if (self.estimate is not None) != (self.status is Status.OK):
             msg = f"estimate given: {self.estimate is not None}, status: {self.status.value}; they must agree"
             raise ValueError(msg)
+
+    def refused(self, status: Status, reason: str) -> LocalizationResult:
+        """Return the same with another end; the estimate becomes the candidate."""
+        reasons, candidate = (reason, *self.reasons), self.estimate or self.candidate
+        return replace(self, status=status, estimate=None, candidate=candidate, reasons=reasons)
 
 
 class Matcher(Protocol):

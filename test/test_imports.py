@@ -19,7 +19,7 @@ PACKAGE = ROOT / "cvloc_ros"
 GROUND = frozenset({"types", "ground", "errors", "config", "buffers", "resources", "geo"})
 SIBLINGS = frozenset({"matching", "estimation", "imaging", "tiles"})
 STORES = {"agreement", "antennas", "cameras", "depth_images", "fix_check", "history", "image_sets", "keyframes",
-          "masks", "odometry", "other_filter", "reference", "stamps"}  # fmt: skip
+          "masks", "odometry", "other_filter", "past", "reference", "stamps"}  # fmt: skip
 SESSION = frozenset({"session", "messages", "pipeline", "status_fields", *STORES})
 
 MAY_IMPORT: dict[str, frozenset[str]] = {

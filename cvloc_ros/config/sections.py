@@ -258,6 +258,10 @@ class Estimation(Section):
     )
     ambiguity_radius_m: float = param(2.0, "Peaks further apart than this are different places.", unit="m", gt=0,
                                       le=50, dynamic=True)
+    earlier_m: float = param(
+        60.0, "Attempts of the last so many metres help to choose among places that look alike (never to place the "
+        "pose or to make it more certain); 0: each attempt on its own.", unit="m", ge=0, le=1000, dynamic=True,
+    )  # fmt: skip
     edge_m: float = param(0.5, "A best pose closer than this to the edge of the window is refused.", unit="m", ge=0,
                           le=10, dynamic=True)
     edge_deg: float = param(1.0, "The same for the yaw.", unit="deg", ge=0, le=10, dynamic=True)

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cvloc_ros.config import Estimation
 from cvloc_ros.estimation.gates import prior_log_likelihood
 from cvloc_ros.geo.angles import wrap
-from cvloc_ros.types import F64, Pose2, PoseEstimate, PosePrior, ScoreVolume
+from cvloc_ros.types import F32, F64, Pose2, PoseEstimate, PosePrior, ScoreVolume
 
+Index = tuple[int, int, int]
 _OTHER_YAW_RAD = math.radians(15.0)  # a peak at the same place but turned further than this is another pose
 
-def from_volume(volume: ScoreVolume, config: Estimation, prior: PosePrior | None = None) -> PoseEstimate | None:
+def from_volume(
+    volume: ScoreVolume, config: Estimation, prior: PosePrior | None = None, earlier: F32 | None = None
+) -> PoseEstimate | None:
     """Take the best peak, refined between cells, and its spread.
 
     The posterior is the log-likelihood over the temperature under a uniform prior inside the window. The pose is its
@@ -28,34 +32,69 @@ def from_volume(volume: ScoreVolume, config: Estimation, prior: PosePrior | None
     only refuse a pose, never move it or make it more certain: along a road whose markings repeat, the best peak may be
     any of them, and then one far from the prior is no better than one close to it.
 
+    With what `earlier` attempts say (`estimation.earlier`), the best peak of both is taken. They choose among the
+    places of this volume; where in that place the pose is, and how certain, is told by this volume alone.
+
     Returns:
         The estimate with the bare (uncalibrated, unfloored) covariance, None if nothing could be compared.
     """
     log_p = volume.log_likelihood / config.temperature
-    best = int(torch.argmax(log_p))
-    peak = log_p.flatten()[best].clone()
-    if not torch.isfinite(peak):
+    heard = log_p.clone() if earlier is None else log_p + torch.from_numpy(earlier).to(log_p)
+    at = _best(heard)
+    if at is None:
         return None
-    layer, row, column = (int(i) for i in np.unravel_index(best, tuple(log_p.shape)))
+    if earlier is not None:
+        at = _best(log_p, _near(volume, at, config)) or at
+    layers, rows, columns = box = _near(volume, at, config)
+    on_slope = earlier is not None and _best(log_p, box) != at  # of a place that earlier attempts hold for unlikely
+    layer, row, column = at
     x0, y0, yaw0 = volume.x_m[column], volume.y_m[row], volume.yaw_rad[layer]
-    layers = np.flatnonzero(np.abs(wrap(volume.yaw_rad - yaw0)) <= _OTHER_YAW_RAD)
-    rows = np.flatnonzero(np.abs(volume.y_m - y0) <= config.ambiguity_radius_m)
-    columns = np.flatnonzero(np.abs(volume.x_m - x0) <= config.ambiguity_radius_m)
-    near = tuple(torch.as_tensor(index, device=log_p.device) for index in np.ix_(layers, rows, columns))
-    relative = (log_p[near] - peak).double().cpu().numpy()
+    near = _index(box, log_p.device)
+    relative = (log_p[near] - log_p[at]).double().cpu().numpy()
     p = np.exp(relative)
     axes = (wrap(volume.yaw_rad[layers] - yaw0), volume.y_m[rows] - y0, volume.x_m[columns] - x0)
-    at = tuple(int(np.flatnonzero(axis == 0.0)[0]) for axis in axes)
-    summit = _summit(relative, at, axes)
+    middle = tuple(int(np.flatnonzero(axis == 0.0)[0]) for axis in axes)
+    summit = _summit(relative, middle, axes)
     yaw_off, y_off, x_off = summit.offset
-    log_p[near] = -torch.inf
+    peak = float(heard[near].max())
+    heard[near] = -torch.inf
     return PoseEstimate(
         pose=Pose2(float(x0 + x_off), float(y0 + y_off), wrap(float(yaw0 + yaw_off))),
         covariance=_spread(p, summit, axes)[::-1, ::-1],
         score=float(volume.scores[layer, row, column]),
-        ambiguity=_ambiguity(log_p, float(peak), (row, column), volume, prior),
+        ambiguity=1.0 if on_slope else _ambiguity(heard, peak, (row, column), volume, prior),
         coverage=float(volume.overlap[layer, row, column]),
     )
+
+
+def _near(volume: ScoreVolume, at: Index, config: Estimation) -> tuple[NDArray[np.intp], ...]:
+    """Layers, rows and columns of the same place as a cell (layer, row, column)."""
+    layer, row, column = at
+    return _within(volume, Pose2(volume.x_m[column], volume.y_m[row], volume.yaw_rad[layer]), config)
+
+
+def _within(volume: ScoreVolume, pose: Pose2, config: Estimation) -> tuple[NDArray[np.intp], ...]:
+    radius_m = max(config.ambiguity_radius_m, volume.resolution_m)
+    return (
+        np.flatnonzero(np.abs(wrap(volume.yaw_rad - pose.yaw_rad)) <= _OTHER_YAW_RAD),
+        np.flatnonzero(np.abs(volume.y_m - pose.y_m) <= radius_m),
+        np.flatnonzero(np.abs(volume.x_m - pose.x_m) <= radius_m),
+    )
+
+
+def _index(box: tuple[NDArray[np.intp], ...], device: torch.device) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.as_tensor(index, device=device) for index in np.ix_(*box))
+
+
+def _best(log_p: torch.Tensor, box: tuple[NDArray[np.intp], ...] | None = None) -> Index | None:
+    """Cell of the maximum, of a box alone where one is given; None where nothing could be compared."""
+    part = log_p if box is None else log_p[_index(box, log_p.device)]
+    flat = int(torch.argmax(part))
+    if not torch.isfinite(part.flatten()[flat]):
+        return None
+    cell = tuple(int(i) for i in np.unravel_index(flat, tuple(part.shape)))
+    layer, row, column = cell if box is None else (int(axis[i]) for axis, i in zip(box, cell, strict=True))
+    return layer, row, column
 
 
 def _ambiguity(
@@ -76,14 +115,8 @@ def probability_near(volume: ScoreVolume, pose: Pose2, config: Estimation) -> fl
 
     This is what the ambiguity gate asks about: which place, not where exactly in it.
     """
-    turned = np.abs(wrap(volume.yaw_rad - pose.yaw_rad)) <= _OTHER_YAW_RAD
-    away = np.ix_(
-        np.flatnonzero(turned),
-        np.flatnonzero(np.abs(volume.y_m - pose.y_m) <= config.ambiguity_radius_m),
-        np.flatnonzero(np.abs(volume.x_m - pose.x_m) <= config.ambiguity_radius_m),
-    )
     log_p = volume.log_likelihood.double() / config.temperature
-    near = log_p[tuple(torch.as_tensor(index, device=log_p.device) for index in away)]
+    near = log_p[_index(_within(volume, pose, config), log_p.device)]
     return float(torch.logsumexp(near.flatten(), 0) - torch.logsumexp(log_p.flatten(), 0))
 
 

@@ -51,10 +51,11 @@ def from_votes(matches: Correspondences, window: SearchWindow, sigma_m: float) -
 
 
 def solve(
-    matches: Correspondences, volume: ScoreVolume, config: Estimation, prior: PosePrior | None = None
-) -> PoseEstimate | None:
+    matches: Correspondences, volume: ScoreVolume, config: Estimation, prior: PosePrior | None = None,
+    earlier: F32 | None = None,
+) -> PoseEstimate | None:  # fmt: skip
     """Take the best peak of what `from_votes` made of these matches, its pose moved to the exact summit."""
-    found = from_volume(volume, config, prior)
+    found = from_volume(volume, config, prior, earlier)
     if found is None:
         return None
     return dataclasses.replace(found, pose=refine(matches, found.pose, config.vote_sigma_m))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.config import Config
 from cvloc_ros.image_sets import ImageSet
-from cvloc_ros.session import Session, refuse
+from cvloc_ros.session import Session
 from cvloc_ros.types import LocalizationResult, Status
 
 POLL_S = 0.005
@@ -91,7 +91,7 @@ class Worker:
         result = self._attempt(images)
         if result.estimate is not None and self._reset.is_set():
             # After the clock went back, a filter would take this for a pose of the future.
-            result = refuse(result, Status.OLD_STAMP, "clock or history were reset during the attempt")
+            result = result.refused(Status.OLD_STAMP, "clock or history were reset during the attempt")
         self._publish(result)
 
     def _prepare(self) -> None:

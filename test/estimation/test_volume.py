@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -153,3 +154,15 @@ def test_where_the_neighbours_are_no_paraboloid_the_cell_is_part_of_the_spread()
         assert estimate is not None
         assert estimate.covariance[1, 1] >= 0.2**2 / 12.0
         assert np.linalg.eigvalsh(estimate.covariance)[0] > 0.0
+
+
+def test_peaks_within_what_a_matcher_can_tell_apart_are_one_place() -> None:
+    fine = gaussians((1.5, 0.0, 0.0, 40.0), (-1.5, 0.0, 0.0, 40.0))
+    coarse = dataclasses.replace(fine, resolution_m=5.0)
+    apart, one = from_volume(fine, CONFIG), from_volume(coarse, CONFIG)
+    assert apart is not None and one is not None
+    assert apart.ambiguity == pytest.approx(1.0, abs=0.01)
+    assert one.ambiguity < 0.01
+    # Which of them it is remains open, and the covariance says so.
+    assert math.sqrt(one.covariance[0, 0]) > 1.5
+    assert math.sqrt(apart.covariance[0, 0]) < 1.0

@@ -38,13 +38,16 @@ class Collected:
 def plan_for(suite: Suite, matcher: str, drives: str, settings: Mapping[str, Any]) -> Plan:
     """Return the runs: one matcher, the drives that match, the suite's first condition; the values are the fallback.
 
+    Each attempt stands alone: what earlier ones say is made of likelihoods that are yet to be calibrated.
+
     Raises:
         ConfigError: there is no such matcher, a setting is refused, or no drive is left.
     """
     if matcher in MATCHERS and matcher not in suite.matchers:
         suite = suite.model_copy(update={"matchers": {matcher: {}}})
     condition = next(iter(suite.conditions))
-    last = {**settings, "estimation": {**settings.get("estimation", {}), **FALLBACK.model_dump()}}
+    alone = {**FALLBACK.model_dump(), "earlier_m": 0.0}
+    last = {**settings, "estimation": {**settings.get("estimation", {}), **alone}}
     return make_plan(suite, Choice((matcher,), drives, condition, last))
 
 

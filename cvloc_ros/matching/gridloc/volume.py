@@ -16,6 +16,9 @@ from cvloc_ros.matching.gridloc.settings import GridLocSettings
 from cvloc_ros.matching.layers.aerial import Crop
 from cvloc_ros.types import F64, Pose2, ScoreVolume, SearchWindow
 
+_PEAK_CELLS = 2.0
+"""A place at the border of cells is a class of each of them: those next to each other are no two places."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Axes:
@@ -82,7 +85,7 @@ def volume(seen: list[Seen], on: Axes, settings: GridLocSettings, floor: float, 
         spread = max(on.half_rad / math.sqrt(3.0), 1e-6)
         log_likelihood += _to(-0.5 * (away / spread) ** 2, device)[:, None, None]
     return ScoreVolume(torch.nan_to_num(log_likelihood, nan=-torch.inf, neginf=-torch.inf), scores, overlap,
-                       on.x_m, on.y_m, on.yaw_rad)  # fmt: skip
+                       on.x_m, on.y_m, on.yaw_rad, _PEAK_CELLS * settings.grid.cell_m)  # fmt: skip
 
 
 def _density(part: Seen, on: Axes, settings: GridLocSettings, device: torch.device) -> Tensor:
