@@ -56,6 +56,7 @@ class Loc2(Section):
     ground_size: Annotated[list[int], Field(max_length=2)] = param(
         [], "Rows, columns of the image given to the backbone; empty: 1428 columns for a panorama, else 1232."
     )
+    max_views: int = param(8, "Views (the newest) whose tokens are matched; published models take one.", ge=1, le=32)
     matches: int = param(1024, "Matches that are drawn from the matching matrix.", ge=8, le=65536)
     scale: Literal["free", "fixed"] = param(
         "free", "free: the scale of the depth is found with the pose. fixed: depth is believed to be metric."

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,10 +94,11 @@ class Loc2Matcher:
         if not isinstance(side, AerialSide):
             msg = f"aerial code of another matcher: {type(side).__name__}; encode the patch with loc2"
             raise ModelError(msg)
-        halves = [self._encoder(view, roll_for(self._config, view, window)) for view in views]
+        chosen = sorted(range(len(views)), key=lambda i: -views[i].stamp_ns)[: self._config.max_views]
+        halves = [self._encoder(views[i], roll_for(self._config, views[i], window)) for i in chosen]
         if not halves or not any(bool(half.valid.any()) for half in halves):
             return _nothing()
-        newest = max(views, key=lambda view: view.stamp_ns)
+        newest = views[chosen[0]]
         near = crop_for(self._config, newest, window)
         crops = crops_over(near, window.centre.xy, window.radius_m, self._config.extent_m, self._crops)
         with torch.inference_mode():
@@ -105,7 +106,7 @@ class Loc2Matcher:
             valid = torch.cat([half.valid for half in halves])
             points = grid_points(self._config, published=self._published).to(self._device)
             seen = compare_all(crops, points, lambda crop: self._compare(side, aerial.patch, crop, described, valid))
-            tokens = _Tokens.of(views, [half.points for half in halves])
+            tokens = _Tokens.of(views, {i: half.points for i, half in zip(chosen, halves, strict=True)})
             return self._lift(seen, tokens, newest.stamp_ns % _SEED, alone=len(crops) == 1)
 
     def warm_up(self) -> float:
@@ -212,19 +213,16 @@ class _Tokens:
     metric: bool
 
     @classmethod
-    def of(cls, views: Sequence[GroundView], points: Sequence[GroundPoints]) -> _Tokens:
-        """Join the tokens of all views, carried to the reference stamp."""
-        turned = [
-            Pose2(0.0, 0.0, view.T_ref_base.yaw_rad).apply(part.displacement)
-            for view, part in zip(views, points, strict=True)
-        ]
+    def of(cls, views: Sequence[GroundView], points: Mapping[int, GroundPoints]) -> _Tokens:
+        """Join the tokens of the views that have some, carried to the reference stamp."""
+        moves = {number: views[number].T_ref_base for number in points}
+        turned = [Pose2(0.0, 0.0, moves[i].yaw_rad).apply(part.displacement) for i, part in points.items()]
         places = [
-            np.broadcast_to(view.T_ref_base.apply(part.camera_xy), part.displacement.shape)
-            for view, part in zip(views, points, strict=True)
+            np.broadcast_to(moves[i].apply(part.camera_xy), part.displacement.shape) for i, part in points.items()
         ]
-        index = [np.full(len(part.uv), number, np.int64) for number, part in enumerate(points)]
-        uv = np.concatenate([part.uv for part in points])
-        metric = all(part.metric for part in points)
+        index = [np.full(len(part.uv), number, np.int64) for number, part in points.items()]
+        uv = np.concatenate([part.uv for part in points.values()])
+        metric = all(part.metric for part in points.values())
         return cls(np.concatenate(turned), np.concatenate(places), uv, np.concatenate(index), metric)
 
 

@@ -83,6 +83,13 @@ def test_a_view_without_evidence_gives_no_matches(what: str, settings: Settings,
     assert result.status is Status.LOW_SCORE
 
 
+def test_only_the_newest_views_are_matched(settings: Settings, patch: AerialPatch) -> None:
+    views = [replace(make_view(), stamp_ns=100 - age) for age in (2, 0, 1)]
+    matcher = Loc2Matcher(settings(max_views=2, scale="fixed", ransac_sets=0), CPU)
+    matches = matcher.match(views, matcher.encode_aerial(patch), WINDOW)
+    assert set(matches.view) == {1, 2}
+
+
 def test_a_camera_that_sees_no_ground_gives_no_matches(settings: Settings, patch: AerialPatch) -> None:
     T = np.eye(4)
     T[2, 3] = 1.5  # looks straight up
