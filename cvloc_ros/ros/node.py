@@ -186,6 +186,7 @@ class CvlocNode(LifecycleNode):
             msg = "activate before configure"
             raise RuntimeError(msg)
         outputs.publish_datum()
+        memory.settle()
         self._slot = NewestSlot()
         self._worker = Worker(
             session, self._slot, lambda: self.parameters.current, lambda: self.get_clock().now().nanoseconds,

@@ -79,6 +79,14 @@ def test_25_rounds_leave_no_thread_file_entity_or_object(rig):
     assert [ref() for ref in made_parts if ref() is not None] == []
 
 
+def test_garbage_collector_leaves_an_active_node_alone_and_finds_all_after_cleanup(rig):
+    """A full round of the collector stopped all callbacks for 0.1 s."""
+    made = rig()
+    assert gc.get_freeze_count() > 10_000
+    assert [made.transition(name) for name in ("deactivate", "cleanup")] == [SUCCESS, SUCCESS]
+    assert gc.get_freeze_count() == 0
+
+
 def test_localizes_again_after_deactivate_and_activate(rig):
     made = rig()
     made.listen("~/pose", PoseWithCovarianceStamped)
