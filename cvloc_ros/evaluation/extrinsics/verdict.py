@@ -25,8 +25,9 @@ STRAIGHT = 0.8
 _BLOCKS = 12
 _SURE = 3.0  # standard errors by which held-out pictures must agree better
 _LENS_PX = 0.25  # no lens is calibrated better, whatever many pictures say
-_HEIGHT_M = 0.005  # nor is a road flatter
-_APART = 4.0  # limits
+_RELIEF_M, _RELIEF_REACH_M = 0.02, 20.0  # nor is a street flatter: crown and kerbs, the same in all pictures
+_APART = np.array([0.2, *np.radians([1.2, 0.8, 1.2]), 0.6, 0.6])
+"""How far from each other the halves may end."""
 FEWEST_FRAMES = 12
 
 Make = Callable[[Sequence[Frame], Mounting], list[Sight]]
@@ -120,8 +121,7 @@ class Judge:
     def _searched_twice(self) -> list[F64]:
         """Search with each half; where they end apart, each also tries what the other has found."""
         searched = [self._searched(half) for half in (0, 1)]
-        limits = _APART * self.model.spread(LIMITS)
-        if (np.abs(searched[0] - searched[1]) <= limits).all():
+        if (np.abs(searched[0] - searched[1]) <= self.model.spread(_APART)).all():
             return searched
         return [self._exchanged(half, searched[half], searched[1 - half]) for half in (0, 1)]
 
@@ -182,7 +182,8 @@ class Judge:
         variance = fit.variances(self.model, certain, parts, free, x)
         floor = np.zeros(self.model.size)
         for camera in self.model.cameras:
-            floor[self.model.index(camera)[:N]] = _HEIGHT_M, *[_LENS_PX * self.plain[camera][0].px_rad] * 3
+            lens = _LENS_PX * self.plain[camera][0].px_rad
+            floor[self.model.index(camera)[:N]] = _RELIEF_M, lens, np.hypot(lens, _RELIEF_M / _RELIEF_REACH_M), lens
         sigma: F64 = np.sqrt(np.maximum(variance, (halves[0] - halves[1]) ** 2 / 4) + floor**2)
         return sigma
 
@@ -191,7 +192,7 @@ class Judge:
         dropped = False
         for camera in [camera for camera in self.model.cameras if camera not in self._refused]:
             mine = self.model.index(camera)[:N]
-            excess = np.abs(searched[0][mine] - searched[1][mine]) / (_APART * LIMITS[:N])
+            excess = np.abs(searched[0][mine] - searched[1][mine]) / _APART[:N]
             worst = int(np.argmax(excess))
             if excess[worst] > 1.0:
                 name, place = OF_CAMERA[worst], int(mine[worst])
