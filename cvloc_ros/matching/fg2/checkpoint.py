@@ -99,7 +99,7 @@ def write(path: Path | str, settings: Fg2Settings, tensors: Mapping[str, Tensor]
     Raises:
         ModelError: the file cannot be written.
     """
-    weights.write_tensors(path, tensors, {"model": "fg2", "settings": settings.to_json()})
+    weights.write_tensors(path, tensors, settings.facts())
 
 
 def read(path: Path | str) -> tuple[Fg2Settings, dict[str, Tensor]]:
@@ -108,12 +108,7 @@ def read(path: Path | str) -> tuple[Fg2Settings, dict[str, Tensor]]:
     Raises:
         ModelError: the file is missing, damaged, of another model, or a released checkpoint that is not converted.
     """
-    facts = weights.read_facts(path)
-    if facts.get("model") != "fg2" or "settings" not in facts:
-        found = facts.get("model", "no known model")
-        msg = f"{path} holds {found}, not FG²; released checkpoints first go through: cvloc weights convert fg2"
-        raise ModelError(msg)
-    return Fg2Settings.from_json(facts["settings"]), weights.read_tensors(path)
+    return Fg2Settings.of_weights(path), weights.read_tensors(path)
 
 
 def load(path: Path | str) -> Fg2Network:

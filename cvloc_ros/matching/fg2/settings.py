@@ -5,22 +5,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from cvloc_ros.errors import ModelError
 from cvloc_ros.matching.layers.aerial import grid_axis
+from cvloc_ros.matching.layers.settings import ModelSettings
 
 MODES = ("published", "mended")
 ALIGNMENTS = ("north", "heading", "roll")
 
 
 @dataclass(frozen=True, slots=True)
-class Fg2Settings:
+class Fg2Settings(ModelSettings):
     """One model.
 
     Internal frames have axis 0 backwards (down in the aerial image) and axis 1 to the right, in metres. Heights are
@@ -30,6 +29,11 @@ class Fg2Settings:
     heading is up, `roll` rolls the panorama so that its middle looks north. `shifted` marks models that were trained
     to solve aerial to ground with minus the position as translation, whatever the rotation.
     """
+
+    NAME = "fg2"
+    TITLE = "FG²"
+    SOURCE = "released checkpoints first go through: cvloc weights convert fg2"
+    AGAIN = "convert or train the model again"
 
     mode: str = "mended"
     extent_m: float = 64.0
@@ -51,13 +55,9 @@ class Fg2Settings:
     align: str = "heading"
     shifted: bool = False
 
-    def __post_init__(self) -> None:
-        """Refuse what no model can be.
-
-        Raises:
-            ModelError: a value is out of its range.
-        """
-        faults = [
+    def faults(self) -> Sequence[tuple[bool, str]]:
+        """See `ModelSettings`."""
+        return [
             (self.mode not in MODES, f"mode {self.mode!r} must be one of {', '.join(MODES)}"),
             (self.align not in ALIGNMENTS, f"align {self.align!r} must be one of {', '.join(ALIGNMENTS)}"),
             (not 0.0 < self.extent_m < 1e4, f"extent_m {self.extent_m} must be positive, in metres"),
@@ -67,10 +67,6 @@ class Fg2Settings:
             (bool(self.channels % self.attention_heads), "channels must be a multiple of attention_heads"),
             (bool(self.widths[-1] % 8), f"the last of widths {self.widths} must be a multiple of 8"),
         ]
-        for wrong, message in faults:
-            if wrong:
-                msg = f"FG² settings: {message}"
-                raise ModelError(msg)
 
     @property
     def published(self) -> bool:
@@ -122,25 +118,6 @@ class Fg2Settings:
         else:
             y, x = (torch.arange(rows) + 0.5) / rows, (torch.arange(cols) + 0.5) / cols
         return torch.cartesian_prod(y, x).flip(1)[None]
-
-    def to_json(self) -> str:
-        """Write for the header of the weights."""
-        return json.dumps(dataclasses.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Fg2Settings:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ModelError: the text is damaged, or of a newer version.
-        """
-        try:
-            read: dict[str, Any] = json.loads(text)
-            fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in read.items()}
-            return cls(**fields)
-        except (ValueError, TypeError, AttributeError) as err:
-            msg = f"settings in the header of FG² weights cannot be read: {err}; convert or train the model again"
-            raise ModelError(msg) from err
 
     def _axis(self) -> Tensor:
         return grid_axis(self.extent_m, self.cells, ends=self.published)

@@ -20,7 +20,6 @@ from cvloc_ros.matching.gridloc.settings import GridLocSettings
 from cvloc_ros.matching.gridloc.vgg import Vgg16
 from cvloc_ros.matching.layers.backbone import Backbone, ConvBackbone, PyramidBackbone
 
-_NAME = "gridloc"
 _PARTS = ("network", "ground", "aerial")
 
 
@@ -95,11 +94,7 @@ def open_model(path: Path | str, device: torch.device) -> Model:
     Raises:
         ModelError: weights are missing, damaged or of another model.
     """
-    facts = weights.read_facts(path)
-    if facts.get("model") != _NAME or "settings" not in facts:
-        msg = f"{path} holds {facts.get('model', 'no known model')}, not GridLoc; train one, none are published"
-        raise ModelError(msg)
-    model = create(GridLocSettings.from_json(facts["settings"]), device)
+    model = create(GridLocSettings.of_weights(path), device)
     tensors = weights.read_tensors(path)
     weights.check(tensors, {key: tuple(value.shape) for key, value in _state(model).items()}, "GridLoc", path)
     for part in _PARTS:
@@ -114,7 +109,7 @@ def save(model: Model, path: Path | str) -> None:
     Raises:
         ModelError: the file cannot be written.
     """
-    weights.write_tensors(path, _state(model), {"model": _NAME, "settings": model.network.settings.to_json()})
+    weights.write_tensors(path, _state(model), model.network.settings.facts())
 
 
 def _state(model: Model) -> dict[str, Tensor]:

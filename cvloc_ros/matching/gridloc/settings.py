@@ -5,20 +5,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cvloc_ros.errors import ModelError
 from cvloc_ros.matching.gridloc.grid import PoseGrid
+from cvloc_ros.matching.layers.settings import ModelSettings
 
 ALIGNMENTS = ("north", "heading", "roll")
 FUSIONS = ("pool", "attend")
 
 
 @dataclass(frozen=True, slots=True)
-class GridLocSettings:
+class GridLocSettings(ModelSettings):
     """One model.
 
     `plain` is the attention as printed: one head, no scale, nothing but `softmax(QᵀK)V`; else scaled heads in blocks
@@ -29,6 +29,9 @@ class GridLocSettings:
     `ground_crop` are the shares of the image (top, bottom, left, right) that the network sees. `temperature`,
     `sigma_cells` and `sigma_bins` are found by calibration.
     """
+
+    NAME = "gridloc"
+    TITLE = "GridLoc"
 
     ground_size: tuple[int, int] = (320, 640)
     ground_crop: tuple[float, float, float, float] = (0.0, 1.0, 0.0, 1.0)
@@ -52,14 +55,10 @@ class GridLocSettings:
     sigma_cells: float = 0.3
     sigma_bins: float = 0.3
 
-    def __post_init__(self) -> None:
-        """Refuse what no model can be.
-
-        Raises:
-            ModelError: a value is out of its range.
-        """
+    def faults(self) -> Sequence[tuple[bool, str]]:
+        """See `ModelSettings`."""
         top, bottom, left, right = self.ground_crop
-        faults = [
+        return [
             (self.align not in ALIGNMENTS, f"align {self.align!r} must be one of {', '.join(ALIGNMENTS)}"),
             (self.fuse not in FUSIONS, f"fuse {self.fuse!r} must be one of {', '.join(FUSIONS)}"),
             (not 0.0 < self.extent_m < 1e4, f"extent_m {self.extent_m} must be positive, in metres"),
@@ -73,34 +72,11 @@ class GridLocSettings:
             (not 0.0 <= top < bottom <= 1.0 or not 0.0 <= left < right <= 1.0, f"ground_crop {self.ground_crop}"),
             (min(self.temperature, self.sigma_cells, self.sigma_bins) <= 0.0, "temperature and sigmas are positive"),
         ]
-        for wrong, message in faults:
-            if wrong:
-                msg = f"GridLoc settings: {message}"
-                raise ModelError(msg)
 
     @property
     def grid(self) -> PoseGrid:
         """The classes of the head."""
         return PoseGrid(self.cells, self.extent_m, self.yaw_bins, self.yaw_half_rad)
-
-    def to_json(self) -> str:
-        """Write for the header of the weights."""
-        return json.dumps(dataclasses.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> GridLocSettings:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ModelError: the text is damaged, or of a newer version.
-        """
-        try:
-            read: dict[str, Any] = json.loads(text)
-            fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in read.items()}
-            return cls(**fields)
-        except (ValueError, TypeError, AttributeError) as err:
-            msg = f"settings in the header of GridLoc weights cannot be read: {err}; train the model again"
-            raise ModelError(msg) from err
 
 
 _VIGOR = GridLocSettings(align="roll")

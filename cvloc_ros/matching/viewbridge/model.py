@@ -18,7 +18,6 @@ from cvloc_ros.matching.viewbridge.network import Scores, ViewBridgeNetwork
 from cvloc_ros.matching.viewbridge.settings import ViewBridgeSettings
 
 _BACKBONE = "backbone."
-_NAME = "viewbridge"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +56,7 @@ def open_model(path: Path | str, backbone_weights: Path | str, device: torch.dev
     Raises:
         ModelError: weights are missing, damaged or of another model.
     """
-    facts = weights.read_facts(path)
-    if facts.get("model") != _NAME or "settings" not in facts:
-        msg = f"{path} holds {facts.get('model', 'no known model')}, not ViewBridge; train one, none are published"
-        raise ModelError(msg)
-    settings = ViewBridgeSettings.from_json(facts["settings"])
+    settings = ViewBridgeSettings.of_weights(path)
     if settings.plane.backbone not in backbone.OWN and not backbone_weights:
         msg = (
             f"matcher.viewbridge.backbone_weights is empty; {path} needs DINOv2 {settings.plane.backbone} "
@@ -87,8 +82,7 @@ def save(model: Model, path: Path | str) -> None:
         ModelError: the file cannot be written.
     """
     own = {_BACKBONE + key: value for key, value in model.backbone.state_dict().items()}
-    facts = {"model": _NAME, "settings": model.network.settings.to_json()}
-    weights.write_tensors(path, {**model.network.state_dict(), **own}, facts)
+    weights.write_tensors(path, {**model.network.state_dict(), **own}, model.network.settings.facts())
 
 
 def dry_run(model: Model, device: torch.device) -> Scores:

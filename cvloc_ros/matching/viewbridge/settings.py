@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cvloc_ros.errors import ModelError
 from cvloc_ros.matching.fg2.settings import Fg2Settings
+from cvloc_ros.matching.layers.settings import ModelSettings
 from cvloc_ros.matching.viewbridge.refiner import RefinerSettings
 
 PUBLISHED_PLANE = Fg2Settings(
@@ -22,12 +23,15 @@ sets them to what stands on the ground (see `VARIANTS`)."""
 
 
 @dataclass(frozen=True, slots=True)
-class ViewBridgeSettings:
+class ViewBridgeSettings(ModelSettings):
     """One model: the plane and the lifting of FG² (mended mode), the surface, and the refiner.
 
     `threshold` and `softness` are those of the Surface Model; threshold 1 pools as FG² does. `adaptive_dustbin` False
     is the constant of FG². `aerial_queries`: a learned map is added to the aerial tokens.
     """
+
+    NAME = "viewbridge"
+    TITLE = "ViewBridge"
 
     plane: Fg2Settings = field(default_factory=Fg2Settings)
     threshold: float = 0.9
@@ -37,14 +41,10 @@ class ViewBridgeSettings:
     adaptive_dustbin: bool = True
     aerial_queries: bool = True
 
-    def __post_init__(self) -> None:
-        """Refuse what no model can be.
-
-        Raises:
-            ModelError: a value is out of its range.
-        """
+    def faults(self) -> Sequence[tuple[bool, str]]:
+        """See `ModelSettings`."""
         refiner = self.refiner
-        faults = [
+        return [
             (self.plane.published, "plane.mode must be mended: no released weights need the published one"),
             (not 0.0 < self.threshold <= 1.0, f"threshold {self.threshold} must be above 0 and at most 1"),
             (not 0.0 < self.softness <= 1.0, f"softness {self.softness} must be above 0 and at most 1"),
@@ -52,29 +52,11 @@ class ViewBridgeSettings:
             (not 1 <= refiner.hidden <= 64, f"refiner.hidden {refiner.hidden} must be 1 to 64"),
             (not 1 <= refiner.landmarks <= 64, f"refiner.landmarks {refiner.landmarks} must be 1 to 64"),
         ]
-        for wrong, message in faults:
-            if wrong:
-                msg = f"ViewBridge settings: {message}"
-                raise ModelError(msg)
-
-    def to_json(self) -> str:
-        """Write for the header of the weights."""
-        return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> ViewBridgeSettings:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ModelError: the text is damaged, or of a newer version.
-        """
-        try:
-            read: dict[str, Any] = json.loads(text)
-            plane = Fg2Settings.from_json(json.dumps(read.pop("plane")))
-            return cls(plane=plane, refiner=RefinerSettings(**read.pop("refiner")), **read)
-        except (ValueError, TypeError, AttributeError, KeyError) as err:
-            msg = f"settings in the header of ViewBridge weights cannot be read: {err}; train the model again"
-            raise ModelError(msg) from err
+    def _fields(cls, read: dict[str, Any]) -> dict[str, Any]:
+        plane = Fg2Settings.from_json(json.dumps(read.pop("plane")))
+        return {**read, "plane": plane, "refiner": RefinerSettings(**read.pop("refiner"))}
 
 
 VARIANTS = {
