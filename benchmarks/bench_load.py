@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = Path("out/load")
 CAMERAS = ("front", "left", "rear", "right")
 WIDTH, HEIGHT, RATE_HZ, ODOM_HZ, JPEG_QUALITY = 1280, 720, 30.0, 100.0, 90
-WORK_S, WATCH_S, SECONDS, START_S, WARM_UP_S = 0.06, 0.01, 20.0, 60.0, 2.0
+WORK_S, WATCH_S, SECONDS, START_S, WARM_UP_S, ASK_S = 0.06, 0.01, 20.0, 60.0, 2.0, 0.1
 PERIOD_MS, BLOCKED_MS, CARRIED = 1e3 / RATE_HZ, 20.0, 0.95
 METHOD = f"a session that decodes four images and works for {WORK_S * 1e3:g} ms; wall clock, after {WARM_UP_S:g} s"
 
@@ -132,21 +132,31 @@ def _image(transport: str) -> tuple[Any, str]:
 
 
 def receive(path: Path) -> None:
-    """Note when the pose of each stamp arrived."""
+    """Note when the pose of each stamp arrived, and how long the node takes to answer a service."""
     import rclpy
     from geometry_msgs.msg import PoseWithCovarianceStamped
+    from std_srvs.srv import SetBool
 
     rclpy.init()
     node = rclpy.create_node("receiver")
     arrived: dict[int, int] = {}
+    answers_ms: list[float] = []
+    client = node.create_client(SetBool, "/cvloc/enable")
+
+    def ask() -> None:
+        begin = time.monotonic()
+        if client.service_is_ready():
+            answer = client.call_async(SetBool.Request(data=True))  # it is enabled already
+            answer.add_done_callback(lambda _: answers_ms.append((time.monotonic() - begin) * 1e3))
 
     def on_pose(pose: Any) -> None:
         arrived[pose.header.stamp.sec * 10**9 + pose.header.stamp.nanosec] = time.time_ns()
 
     node.create_subscription(PoseWithCovarianceStamped, "/cvloc/pose", on_pose, 10)
+    node.create_timer(ASK_S, ask)
     with contextlib.suppress(KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
         rclpy.spin(node)
-    path.write_text(json.dumps({"arrived": list(arrived.items())}))
+    path.write_text(json.dumps({"arrived": list(arrived.items()), "answers_ms": answers_ms}))
 
 
 def sleep(path: Path) -> None:
@@ -182,6 +192,8 @@ def rows_of(noted: dict[str, Any], transport: str) -> list[dict[str, Any]]:
     rows = [_row(f"load: {name}", [ns * 1e-6 for ns in values], size) for name, values in spans.items()]
     return [
         *rows,
+        _row("load: service answered", noted["receive"]["answers_ms"][round(WARM_UP_S / ASK_S):],
+             "~/enable, asked by another process"),
         _row("load: executor late", late["node"], f"timer of {WATCH_S * 1e3:g} ms on the node's executor"),
         _row("load: executor blocked", blocked(noted["node"])[round(WARM_UP_S / WATCH_S):],
              "the same without the time that the machine gave it no processor"),
