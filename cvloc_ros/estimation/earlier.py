@@ -15,7 +15,7 @@ from cvloc_ros.geo.angles import wrap
 from cvloc_ros.types import F32, F64, Pose2, ScoreVolume
 
 CELL_M = 1.0
-"""Places nearer to each other are one: odometry drifts by as much over the distance that is looked back."""
+"""Places less than a cell, and yaws less than a step, apart are one: odometry drifts by as much on the way."""
 
 DOUBT = 0.05
 """How often an attempt may be wrong altogether: none makes a place less likely than this."""
@@ -31,7 +31,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlook:
-    """Log-likelihood (yaw, y, x), at most 0, of base in map at an earlier stamp, the best of each cell of 1 m."""
+    """Log-likelihood (yaw, y, x), at most 0, of base in map at an earlier stamp: of each cell of 1 m and its neighbours the best."""
 
     log_p: F32
     x_m: F64
@@ -52,6 +52,8 @@ def condense(volume: ScoreVolume, temperature: float) -> Outlook | None:
     rows, cols = _cells(volume.y_m), _cells(volume.x_m)
     log_p = np.maximum.reduceat(np.maximum.reduceat(log_p - best, rows, axis=1), cols, axis=2)
     log_p = np.where(np.isfinite(log_p), np.maximum(log_p, math.log(DOUBT)), 0.0).astype(np.float32)
+    for axis in range(3):
+        log_p = _widened(log_p, axis)
     return Outlook(log_p, _middles(volume.x_m, cols), _middles(volume.y_m, rows), volume.yaw_rad)
 
 
@@ -79,6 +81,15 @@ def evidence(earlier: Earlier, volume: ScoreVolume) -> F32 | None:
     told -= told.max()
     counts = np.diff([*rows, len(volume.y_m)]), np.diff([*cols, len(volume.x_m)])
     return np.asarray(np.repeat(np.repeat(told, counts[0], axis=1), counts[1], axis=2))
+
+
+def _widened(log_p: F32, axis: int) -> F32:
+    """Give each cell the best of itself and its two neighbours along an axis."""
+    part = np.moveaxis(log_p, axis, 0)
+    wide = part.copy()
+    np.maximum(wide[1:], part[:-1], out=wide[1:])
+    np.maximum(wide[:-1], part[1:], out=wide[:-1])
+    return np.moveaxis(wide, 0, axis)
 
 
 def _cells(axis: F64) -> Index:

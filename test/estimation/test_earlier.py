@@ -90,7 +90,7 @@ def test_evidence_is_carried_by_the_motion(x: float, y: float, yaw: float, back:
     told = evidence([(outlook(then), motion)], now)
     assert told is not None and told.shape == tuple(now.log_likelihood.shape)
     at = (10, int(np.argmin(abs(now.y_m - y))), int(np.argmin(abs(now.x_m - x))))
-    assert told[at] > SHARE * -2.5  # the true pose is within a cell and a step of the yaw of the best
+    assert told[at] > -0.1
     assert told.max() == 0.0 and told.min() >= SHARE * math.log(DOUBT) - 1e-6
 
 
