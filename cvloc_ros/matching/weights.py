@@ -101,6 +101,18 @@ def read_facts(path: Path | str) -> dict[str, str]:
         raise ModelError(_damaged(file, err)) from err
 
 
+def named(path: Path | str, key: str, remedy: str) -> Path | str:
+    """Return the path that the parameter `key` names.
+
+    Raises:
+        ModelError: it is empty.
+    """
+    if not path:
+        msg = f"{key} is empty; {remedy}"
+        raise ModelError(msg)
+    return path
+
+
 def find_file(path: Path | str) -> Path:
     """Return the file itself, or the one file of weights in a folder.
 

@@ -16,9 +16,7 @@ from cvloc_ros.matching import weights
 from cvloc_ros.matching.fg2.network import Fg2Network
 from cvloc_ros.matching.fg2.settings import VARIANTS, Fg2Settings
 from cvloc_ros.matching.layers import dinov2
-
-BACKBONE = "backbone."
-"""Prefix of the keys of a small backbone that was trained with the network."""
+from cvloc_ros.matching.layers.model import split
 
 _QUERIES = "grd_grid_queries"
 _TO_PUBLISHED = (
@@ -121,12 +119,6 @@ def load(path: Path | str) -> Fg2Network:
     network = Fg2Network(settings)
     weights.load_into(network, split(tensors)[0], "FG²", path)
     return network
-
-
-def split(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Part the tensors of the network from those of a backbone that was trained with it."""
-    own = {key.removeprefix(BACKBONE): value for key, value in tensors.items() if key.startswith(BACKBONE)}
-    return {key: value for key, value in tensors.items() if not key.startswith(BACKBONE)}, own
 
 
 def _draw_like_backbone() -> None:

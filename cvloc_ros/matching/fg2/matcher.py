@@ -16,10 +16,10 @@ from cvloc_ros.config import Fg2, Matching
 from cvloc_ros.errors import ModelError
 from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching.fg2.decode import draw
-from cvloc_ros.matching.fg2.model import Model, dry_run, open_model
+from cvloc_ros.matching.fg2.model import Model, open_model
 from cvloc_ros.matching.fg2.network import GroundCode
 from cvloc_ros.matching.fg2.output import nothing, to_map, trace
-from cvloc_ros.matching.fg2.views import choose, forward_in_base, ground_in_base, prepare
+from cvloc_ros.matching.fg2.views import choose, forward_in_base, grey, ground_in_base, prepare
 from cvloc_ros.matching.layers.aerial import (
     AerialSide,
     Crop,
@@ -87,7 +87,8 @@ class Fg2Matcher:
         with torch.inference_mode():
             for model in (self._model, self._first):
                 if model is not None:
-                    dry_run(model, self._device)
+                    ground, aerial = grey(model.backbone, model.network.settings, self._device)
+                    model.network.match(model.network.encode_aerial(aerial), model.network.encode_ground([ground]))
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.perf_counter() - start

@@ -13,6 +13,7 @@ from torch import Tensor
 from cvloc_ros.matching.fg2.network import GroundTokens
 from cvloc_ros.matching.fg2.projection import inside, unmasked, usable, view_reference, volume_in_base
 from cvloc_ros.matching.fg2.settings import Fg2Settings
+from cvloc_ros.matching.layers.backbone import Backbone
 from cvloc_ros.matching.layers.views import looking, roll, to_tensor, unrolled
 from cvloc_ros.types import F64, GroundView
 
@@ -50,6 +51,16 @@ def prepare(view: GroundView, settings: Fg2Settings, device: torch.device, roll_
         uv = unrolled(uv, roll_px, view.camera.width)
     panorama = view.camera.kind == "equirectangular"
     return Prepared(to_tensor(rolled.rgb, settings.ground_size, device), known, seen, uv, panorama)
+
+
+def grey(backbone: Backbone, settings: Fg2Settings, device: torch.device) -> tuple[GroundTokens, Tensor]:
+    """Return tokens of grey images, of a view and of the map, to run a network once."""
+    ground, aerial = (
+        backbone(torch.full((1, 3, *size), 0.5, device=device))
+        for size in (settings.ground_size, (settings.aerial_size, settings.aerial_size))
+    )
+    reference = torch.full((1, settings.ground_rows() * settings.cells, settings.heights, 2), 0.5, device=device)
+    return GroundTokens(ground, reference, torch.ones_like(reference[..., 0]) > 0), aerial
 
 
 def ground_in_base(view: GroundView, settings: Fg2Settings, roll_px: int = 0) -> F64:

@@ -14,7 +14,7 @@ from torch import Tensor
 from cvloc_ros.config import Matching
 from cvloc_ros.errors import ModelError
 from cvloc_ros.ground import GroundProjector
-from cvloc_ros.matching.fg2.views import choose, ground_in_base, prepare
+from cvloc_ros.matching.fg2.views import choose, grey, ground_in_base, prepare
 from cvloc_ros.matching.layers.aerial import (
     AerialSide,
     Crop,
@@ -28,7 +28,7 @@ from cvloc_ros.matching.layers.aerial import (
 )
 from cvloc_ros.matching.layers.sampling import sample_matches
 from cvloc_ros.matching.layers.views import check_image
-from cvloc_ros.matching.viewbridge.model import Model, dry_run, open_model
+from cvloc_ros.matching.viewbridge.model import Model, open_model
 from cvloc_ros.matching.viewbridge.network import GroundCode
 from cvloc_ros.matching.viewbridge.output import nothing, reproject, to_map
 from cvloc_ros.types import AerialCode, AerialPatch, Correspondences, GroundView, SearchWindow
@@ -111,7 +111,9 @@ class ViewBridgeMatcher:
         """Run the network once on grey images; return the seconds it took."""
         start = time.perf_counter()
         with torch.inference_mode():
-            dry_run(self._model, self._device)
+            network = self._model.network
+            ground, aerial = grey(self._model.backbone, network.settings.plane, self._device)
+            network.match(network.encode_aerial(aerial), network.encode_ground([ground]))
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.perf_counter() - start

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from cvloc_ros.config import Matching
 from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.ground import GroundProjector
-from cvloc_ros.matching import weights
 from cvloc_ros.matching.fg2 import checkpoint
 from cvloc_ros.matching.fg2.loss import fg2_loss
 from cvloc_ros.matching.fg2.matcher import Fg2Matcher
@@ -79,7 +78,7 @@ class Fg2Trainee(Trainee):
 
     def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """See `Trainee`."""
-        return _trained(self.network), _trained(self.backbone)
+        return self.model.groups()
 
 
 class Fg2Method:
@@ -103,16 +102,10 @@ class Fg2Method:
 
     def load(self, trainee: Fg2Trainee, path: Path | str) -> None:
         """See `methods.method.Method`."""
-        rest, own = checkpoint.split(checkpoint.read(path)[1])
-        weights.load_into(trainee.network, rest, "FG²", path)
-        weights.load_into(trainee.backbone, own, "the backbone of FG²", path)
+        trainee.model.load(checkpoint.read(path)[1], "FG²", path)
 
     def matcher(
         self, trainee: Fg2Trainee, config: Matching, device: torch.device, ground: GroundProjector
     ) -> Matcher:
         """See `methods.method.Method`."""
         return Fg2Matcher(config, device, ground, (trainee.model, None))
-
-
-def _trained(module: nn.Module) -> list[nn.Parameter]:
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]

@@ -36,7 +36,6 @@ from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_sett
 from cvloc_ros.types import F64, GroundView, Matcher, Pose2, SearchWindow
 
 _CPU = torch.device("cpu")
-_BACKBONE = "backbone."
 _STRIDE = 2
 
 
@@ -136,11 +135,7 @@ class ViewBridgeTrainee(Trainee):
 
     def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """See `Trainee`."""
-        first, second = (
-            [parameter for parameter in part.parameters() if parameter.requires_grad]
-            for part in (self.network, self.backbone)
-        )
-        return first, second
+        return self.model.groups()
 
 
 class ViewBridgeMethod:
@@ -169,11 +164,7 @@ class ViewBridgeMethod:
 
     def load(self, trainee: ViewBridgeTrainee, path: Path | str) -> None:
         """See `methods.method.Method`."""
-        tensors = weights.read_tensors(path)
-        own = {key.removeprefix(_BACKBONE): value for key, value in tensors.items() if key.startswith(_BACKBONE)}
-        rest = {key: value for key, value in tensors.items() if not key.startswith(_BACKBONE)}
-        weights.load_into(trainee.network, rest, "ViewBridge", path)
-        weights.load_into(trainee.backbone, own, "the backbone of ViewBridge", path)
+        trainee.model.load(weights.read_tensors(path), "ViewBridge", path)
 
     def matcher(
         self, trainee: ViewBridgeTrainee, config: Matching, device: torch.device, ground: GroundProjector
