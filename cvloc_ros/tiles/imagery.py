@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from cvloc_ros.tiles.source import Source
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -48,37 +50,12 @@ class Pixels:
     digest: str
 
 
-class Imagery(Protocol):
-    """A map source."""
-
-    @property
-    def name(self) -> str:
-        """What identifies the source and its content."""
-        ...
+class Imagery(Source, Protocol):
+    """A map source as pixel planes in its CRS."""
 
     @property
     def crs(self) -> str:
         """CRS of the pixel planes, as pyproj takes it."""
-        ...
-
-    @property
-    def attribution(self) -> str:
-        """Whom to name wherever the imagery is shown."""
-        ...
-
-    @property
-    def description(self) -> str:
-        """One line for people."""
-        ...
-
-    @property
-    def is_network(self) -> bool:
-        """Whether reading may need the network."""
-        ...
-
-    @property
-    def bounds(self) -> tuple[float, float, float, float] | None:
-        """Min x, min y, max x, max y in the CRS; None where they are unknown."""
         ...
 
     @property
@@ -92,12 +69,4 @@ class Imagery(Protocol):
 
     def share(self, level: Level, window: Window) -> float:
         """Estimate without decoding or network how much of the window has imagery, 0..1."""
-        ...
-
-    def version(self) -> int:
-        """Return a number that grows when content arrived that an earlier read lacked."""
-        ...
-
-    def close(self) -> None:
-        """Release files, threads and connections."""
         ...

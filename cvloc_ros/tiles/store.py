@@ -8,6 +8,8 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from cvloc_ros.tiles.source import Source
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -55,28 +57,8 @@ class TileData:
 MISSING = TileData(Answer.MISSING)
 
 
-class TileStore(Protocol):
-    """A pyramid of encoded tiles."""
-
-    @property
-    def name(self) -> str:
-        """What identifies the source and its content."""
-        ...
-
-    @property
-    def attribution(self) -> str:
-        """Whom to name wherever the imagery is shown."""
-        ...
-
-    @property
-    def description(self) -> str:
-        """One line for people."""
-        ...
-
-    @property
-    def is_network(self) -> bool:
-        """Whether reading may need the network."""
-        ...
+class TileStore(Source, Protocol):
+    """A pyramid of encoded tiles in Web Mercator (EPSG:3857)."""
 
     @property
     def min_zoom(self) -> int:
@@ -93,11 +75,6 @@ class TileStore(Protocol):
         """Side of a tile in pixels."""
         ...
 
-    @property
-    def bounds(self) -> tuple[float, float, float, float] | None:
-        """Min x, min y, max x, max y in EPSG:3857; None where they are unknown."""
-        ...
-
     def get(self, keys: Iterable[TileKey], deadline_s: float) -> Mapping[TileKey, TileData]:
         """Answer every key; wait for the network until `deadline_s` of the monotonic clock (0: do not)."""
         ...
@@ -106,14 +83,6 @@ class TileStore(Protocol):
         """Count the keys that can be had without the network."""
         ...
 
-    def version(self) -> int:
-        """Return a number that grows when tiles arrived."""
-        ...
-
     def trouble(self) -> str:
         """Say what is wrong with the store itself (a full disk, a damaged cache), "" if nothing."""
-        ...
-
-    def close(self) -> None:
-        """Release files, threads and connections."""
         ...
