@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import yaml
@@ -21,6 +20,7 @@ from cvloc_ros.errors import ConfigError
 from cvloc_ros.evaluation.outputs import writing
 from cvloc_ros.evaluation.replayed import Replayed
 from cvloc_ros.evaluation.report import fusion
+from cvloc_ros.evaluation.report.frame import template
 from cvloc_ros.evaluation.report.series import collect
 from cvloc_ros.status_fields import without_secrets
 
@@ -41,7 +41,7 @@ def write_report(path: Path, replayed: Replayed) -> None:
         raise ConfigError(msg) from err
     folder = files("cvloc_ros.evaluation.report")
     conditions = replayed.conditions
-    page = Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
+    page = template("cvloc_ros.evaluation.report").substitute(
         title=escape(f"{conditions['bag']} · cross-view localization"),
         heading=escape(conditions["bag"]),
         verdict=escape(verdict(replayed.metrics)),

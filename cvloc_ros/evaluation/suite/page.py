@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from importlib.resources import files
-from string import Template
 from typing import Any
 
 from cvloc_ros.errors import ConfigError
+from cvloc_ros.evaluation.report.frame import template
 from cvloc_ros.evaluation.suite import tables
 from cvloc_ros.evaluation.suite.tables import Table, Tree, counted, decimal, plural, share, value
 
@@ -35,7 +35,7 @@ def page(summary: Mapping[str, Any]) -> str:
     own, shared = files("cvloc_ros.evaluation.suite"), files("cvloc_ros.evaluation.report")
     names = list(dict.fromkeys(group["condition"] for group in summary["groups"]))
     heading = summary["suite"] or "Evaluation"
-    return Template((own / "page.html").read_text(encoding="utf-8")).substitute(
+    return template("cvloc_ros.evaluation.suite").substitute(
         title=escape(f"{heading} · cross-view localization"),
         heading=escape(heading),
         subtitle=escape(tables.conditions(summary)),
