@@ -1,6 +1,6 @@
 # Copyright 2026 The cvloc_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The last attempts, as far as they help to choose among places that look alike."""
+"""The last attempts that were sure of their place, as far as they help to choose among places that look alike."""
 
 from __future__ import annotations
 
@@ -34,10 +34,17 @@ class Past:
         return [(outlook, back @ point.pose) for point, outlook in away]
 
     def add(self, point: TrackPoint, result: LocalizationResult, config: Estimation) -> None:
-        """Keep what an attempt said about the places of its window, whether a pose came of it or not."""
+        """Keep what an attempt said about the places of its window, if it found its own without help.
+
+        Those that were in doubt say nothing: where a matcher leans a little towards the same wrong place in each of
+        them, along a motorway, they would make each other sure of it.
+        """
         near = self._kept and point.travelled_m - self._kept[-1][0].travelled_m < SPACING_M
-        if near or result.volume is None or config.earlier_m == 0.0:
+        if near or result.volume is None or result.estimate is None or config.earlier_m == 0.0:
             return
+        from cvloc_ros.estimation.volume import from_volume  # brings torch
+
+        alone = from_volume(result.volume, config, result.prior)
         outlook = condense(result.volume, config.temperature)
-        if outlook is not None:
+        if alone is not None and outlook is not None and alone.ambiguity <= config.max_ambiguity:
             self._kept.append((point, outlook))
