@@ -8,7 +8,6 @@ It is the baseline that every learned method must beat.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from cvloc_ros.errors import ModelError
 from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching.correlation import AerialSpectra, correlate, pool, rotate, spectra
 from cvloc_ros.matching.features import gradient_direction
+from cvloc_ros.matching.layers.matcher import DeviceMatcher
 from cvloc_ros.matching.mosaic import MosaicBuilder
 from cvloc_ros.types import F32, F64, AerialCode, AerialPatch, GroundView, ScoreVolume, SearchWindow
 
@@ -38,15 +38,15 @@ class _Features:
     mask: torch.Tensor
 
 
-class ClassicalMatcher:
+class ClassicalMatcher(DeviceMatcher):
     """Masked correlation of signed gradient directions by FFT, on CPU or GPU."""
 
     name = "classical"
 
     def __init__(self, config: Matching, device: torch.device, project_ground: GroundProjector) -> None:
+        super().__init__(device)
         self._config = config.classical
         self.reach_m = config.classical.range_m + config.keyframe_max_age_m
-        self._device = device
         self._mosaic = MosaicBuilder(project_ground, config.classical.range_m)
 
     def encode_aerial(self, patch: AerialPatch) -> AerialCode:
@@ -110,21 +110,12 @@ class ClassicalMatcher:
             best[(around[::_THIN] // _THIN) % len(best)] = -np.inf
         return yaws[keep]
 
-    def warm_up(self) -> float:
-        """Correlate noise of the usual size once; return the seconds it took."""
-        start = time.perf_counter()
+    def dry_run(self) -> None:
+        """Correlate noise of the usual size."""
         noise = torch.rand(2, 256, 256, device=self._device)
         side = spectra(noise, torch.ones(256, 256, device=self._device))
         yaws = torch.zeros(2, device=self._device)
         correlate(*rotate(noise[:, :160, :160], torch.ones(160, 160, device=self._device), yaws), side)
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter() - start
-
-    def close(self) -> None:
-        """Free cached device memory."""
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def _to_device(self, array: F32) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)

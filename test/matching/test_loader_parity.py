@@ -62,7 +62,7 @@ def test_pictures_of_vigor(which, formula, parity):
     step = 71.0 / 640
     map_from_px = np.array([[step, 0.0, (step - 71.0) / 2], [0.0, -step, (71.0 - step) / 2]])
     patch = AerialPatch(tile, np.ones((640, 640), bool), step, map_from_px, "", 1.0, ())
-    off = differences(recorded, "vigor/sat", cut(to_device(patch, CPU), patch, Crop(0.0, 0.0, 0.0), 71.0, 630)[0])
+    off = differences(recorded, "vigor/sat", cut(to_device(patch, CPU), Crop(0.0, 0.0, 0.0), 71.0, 630)[0])
     assert np.quantile(off, 0.99) < 2.0
 
 
@@ -86,7 +86,7 @@ def test_the_crop_at_the_label_is_the_aerial_picture_of_kitti(which, row, formul
     camera = np.array([col, -line]) * M_PER_PX
     crop = Crop(*(camera - crop.to_map(label.offset_px * M_PER_PX)), crop.turn_rad)
     side_px = 504 if which == "fg2" else 512  # Loc2 shrinks 512 to 504
-    picture, _ = cut(to_device(patch, CPU), patch, crop, side_px * M_PER_PX, 504)
+    picture, _ = cut(to_device(patch, CPU), crop, side_px * M_PER_PX, 504)
     off = differences(recorded, f"kitti/test{row}/sat", picture)
     assert off.mean() < 1.5
     assert np.quantile(off, 0.9) < 6.0

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,29 +12,20 @@ import torch
 from torch import Tensor
 
 from cvloc_ros.config import Fg2, Matching
-from cvloc_ros.errors import ModelError
 from cvloc_ros.ground import GroundProjector
+from cvloc_ros.matching import weights
 from cvloc_ros.matching.fg2.decode import draw
 from cvloc_ros.matching.fg2.model import Model, open_model
 from cvloc_ros.matching.fg2.network import GroundCode
 from cvloc_ros.matching.fg2.output import nothing, to_map, trace
 from cvloc_ros.matching.fg2.views import choose, forward_in_base, grey, ground_in_base, prepare
-from cvloc_ros.matching.layers.aerial import (
-    AerialSide,
-    Crop,
-    cell_validity,
-    compare_all,
-    crop_near,
-    crops_over,
-    cut,
-    reach_m,
-    to_device,
-)
+from cvloc_ros.matching.layers.aerial import Crop, Square, compare_all, crop_near, crops_over, reach_m
+from cvloc_ros.matching.layers.matcher import DeviceMatcher
 from cvloc_ros.matching.layers.views import check_image, roll_to_north
-from cvloc_ros.types import AerialCode, AerialPatch, Correspondences, GroundView, SearchWindow
+from cvloc_ros.types import AerialCode, Correspondences, GroundView, SearchWindow
 
 
-class Fg2Matcher:
+class Fg2Matcher(DeviceMatcher):
     """Lifts the views into a plane, matches it to the aerial image, and draws matches.
 
     With `orientation_weights` and a yaw less certain than `two_pass_from_deg` a first model finds the yaw that the
@@ -57,14 +47,11 @@ class Fg2Matcher:
             ModelError: weights are missing or of another model.
         """
         del project_ground  # this method lifts the images itself
-        self._config, self._device, self._crops = config.fg2, device, config.crops
+        super().__init__(device)
+        self._config, self._crops = config.fg2, config.crops
         self._model, self._first = models or _load(config.fg2, device)
         extents = [model.network.settings.extent_m for model in (self._model, self._first) if model is not None]
         self.reach_m = reach_m(max(extents))
-
-    def encode_aerial(self, patch: AerialPatch) -> AerialCode:
-        """Put the patch on the device; the crops that frames ask for are encoded once and kept with it."""
-        return AerialCode(patch, to_device(patch, self._device))
 
     def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> Correspondences:
         """Draw matches; where no view sees ground or no imagery is there, their weights are 0.
@@ -81,22 +68,12 @@ class Fg2Matcher:
                 yaw = found.yaw_rad if found.yaw_rad is not None else yaw
             return self._run(self._model, views, aerial, window, yaw).matches
 
-    def warm_up(self) -> float:
-        """Run the networks once on grey images; return the seconds it took."""
-        start = time.perf_counter()
-        with torch.inference_mode():
-            for model in (self._model, self._first):
-                if model is not None:
-                    ground, aerial = grey(model.backbone, model.network.settings, self._device)
-                    model.network.match(model.network.encode_aerial(aerial), model.network.encode_ground([ground]))
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter() - start
-
-    def close(self) -> None:
-        """Free cached device memory."""
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+    def dry_run(self) -> None:
+        """Run the networks on grey images."""
+        for model in (self._model, self._first):
+            if model is not None:
+                ground, aerial = grey(model.backbone, model.network.settings, self._device)
+                model.network.match(model.network.encode_aerial(aerial), model.network.encode_ground([ground]))
 
     def _run(
         self, model: Model, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow, yaw_rad: float
@@ -122,7 +99,7 @@ class Fg2Matcher:
         seen = compare_all(crops, points, lambda crop: self._compare(model, aerial, crop, ground))
         drawn = draw(
             seen.probability[None], seen.points, settings, self._config.matches, robust=self._config.ransac,
-            generator=self._generator(first.stamp_ns),
+            generator=self._generator(self._config.seed + first.stamp_ns),
         )  # fmt: skip
         traced = trace(ground.share, [part.uv for part in prepared], chosen)
         matches = to_map(drawn, seen.crop, ground_in_base(first, settings, rolls[0]), traced, settings, first)
@@ -131,22 +108,14 @@ class Fg2Matcher:
 
     def _compare(self, model: Model, aerial: AerialCode, crop: Crop, ground: GroundCode) -> Tensor:
         """Probabilities (cells², Ng) of one crop; 0 where there is no imagery."""
-        side = aerial.data
-        if not isinstance(side, AerialSide):
-            msg = f"aerial code of another matcher: {type(side).__name__}"
-            raise ModelError(msg)
         settings = model.network.settings
-
-        def encode() -> tuple[Tensor, Tensor]:
-            image, valid = cut(side, aerial.patch, crop, settings.extent_m, settings.aerial_size)
-            return model.network.encode_aerial(model.backbone(image)), cell_validity(valid, settings.cells)
-
-        descriptors, imagery = side.get("first" if model is self._first else "second", crop, encode)
+        square = Square(settings.extent_m, settings.aerial_size, settings.cells)
+        descriptors, imagery = self._side(aerial).described(
+            "first" if model is self._first else "second", crop, square,
+            lambda image: model.network.encode_aerial(model.backbone(image)),
+        )  # fmt: skip
         probability = model.network.match(descriptors, ground)[1][0]
         return torch.nan_to_num(probability * imagery[:, None])
-
-    def _generator(self, stamp_ns: int) -> torch.Generator:
-        return torch.Generator(self._device).manual_seed((self._config.seed + stamp_ns) % 2**63)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,10 +127,9 @@ class _Found:
 
 
 def _load(config: Fg2, device: torch.device) -> tuple[Model, Model | None]:
-    if not config.weights:
-        msg = "matcher.fg2.weights is empty; give a file of FG² weights (cvloc weights convert fg2 makes one)"
-        raise ModelError(msg)
-    model = open_model(config.weights, config.backbone_weights, device)
+    remedy = "give a file of FG² weights (cvloc weights convert fg2 makes one)"
+    path = weights.named(config.weights, "matcher.fg2.weights", remedy)
+    model = open_model(path, config.backbone_weights, device)
     if not config.orientation_weights:
         return model, None
     return model, open_model(config.orientation_weights, config.backbone_weights, device, share=model)

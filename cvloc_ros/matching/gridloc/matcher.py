@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from collections.abc import Sequence
 
 import cv2
@@ -14,22 +13,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cvloc_ros.config import Matching
+from cvloc_ros.config import GridLoc, Matching
 from cvloc_ros.errors import ModelError
 from cvloc_ros.ground import GroundProjector
+from cvloc_ros.matching import weights
 from cvloc_ros.matching.gridloc.model import Model, open_model
 from cvloc_ros.matching.gridloc.settings import GridLocSettings
 from cvloc_ros.matching.gridloc.volume import Seen, axes, volume
-from cvloc_ros.matching.layers.aerial import AerialSide, Crop, cell_validity, crop_near, cut, reach_m, to_device
+from cvloc_ros.matching.layers.aerial import AerialSide, Crop, Square, crop_near, reach_m
+from cvloc_ros.matching.layers.matcher import DeviceMatcher
 from cvloc_ros.matching.layers.views import check_image, looking, roll, roll_to_north, to_tensor
-from cvloc_ros.types import U8, AerialCode, AerialPatch, GroundView, Pose2, ScoreVolume, SearchWindow
+from cvloc_ros.types import U8, AerialCode, GroundView, Pose2, ScoreVolume, SearchWindow
 
 _PANORAMA = "equirectangular"
 _WIDE = (_PANORAMA, "fisheye")
 _AHEAD_RAD = math.radians(80.0)  # between the cameras that small models are trained on (65 to 90 degrees)
 
 
-class GridLocMatcher:
+class GridLocMatcher(DeviceMatcher):
     """Classifies the camera's place (and heading) in the aerial image, and tells it as a distribution.
 
     The source takes one image. Several views are taken as independent observations of one pose; how far they are not is
@@ -51,16 +52,10 @@ class GridLocMatcher:
             ModelError: weights are missing or of another model.
         """
         del project_ground  # this method has no plane of the ground
-        self._config, self._device = config.gridloc, device
-        if model is None and not config.gridloc.weights:
-            msg = "matcher.gridloc.weights is empty; name a file of trained weights (none are published)"
-            raise ModelError(msg)
-        self._model = model or open_model(config.gridloc.weights, device)
+        super().__init__(device)
+        self._config = config.gridloc
+        self._model = model or _load(config.gridloc, device)
         self.reach_m = reach_m(self._model.network.settings.extent_m)
-
-    def encode_aerial(self, patch: AerialPatch) -> AerialCode:
-        """Put the patch on the device; the crops that frames ask for are encoded once and kept with it."""
-        return AerialCode(patch, to_device(patch, self._device))
 
     def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> ScoreVolume:
         """Score every pose of the window; -inf where there is no imagery, and everywhere without a view.
@@ -69,33 +64,19 @@ class GridLocMatcher:
             ImageError: an image does not fit its camera.
             ModelError: the aerial code is another matcher's, or no view is of the kind that the model was trained for.
         """
-        side = aerial.data
-        if not isinstance(side, AerialSide):
-            msg = f"aerial code of another matcher: {type(side).__name__}; encode the patch with gridloc"
-            raise ModelError(msg)
+        side = self._side(aerial)
         chosen = choose(views, self._model.network.settings, self._config.max_views)
         with torch.inference_mode():
-            seen = [self._look(view, side, aerial.patch, window) for view in chosen]
+            seen = [self._look(view, side, window) for view in chosen]
             on = axes(window, self._config.step_m, math.radians(self._config.yaw_step_deg))
             return volume(seen, on, self._model.network.settings, self._config.floor, self._device)
 
-    def warm_up(self) -> float:
-        """Run the network once on grey images; return the seconds it took."""
-        start = time.perf_counter()
+    def dry_run(self) -> None:
+        """Run the network on grey images."""
         settings = self._model.network.settings
-        with torch.inference_mode():
-            ground = torch.full((1, 3, *settings.ground_size), 0.5, device=self._device)
-            self._model.locate(ground, torch.full((1, 3, *[settings.aerial_size] * 2), 0.5, device=self._device))
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter() - start
+        self._model.locate(self._grey(*settings.ground_size), self._grey(settings.aerial_size, settings.aerial_size))
 
-    def close(self) -> None:
-        """Free cached device memory."""
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-
-    def _look(self, view: GroundView, side: AerialSide, patch: AerialPatch, window: SearchWindow) -> Seen:
+    def _look(self, view: GroundView, side: AerialSide, window: SearchWindow) -> Seen:
         settings = self._model.network.settings
         check_image(view)
         view = upright(view)
@@ -104,20 +85,18 @@ class GridLocMatcher:
             view = roll(view, roll_to_north(view, yaw))
         direction = looking(view.T_base_camera)
         crop = crop_near(window.centre.xy, yaw + direction if settings.align == "heading" else None)
-        described, imagery = self._aerial(side, patch, crop)
+        described, imagery = self._aerial(side, crop)
         tokens = self._model.ground(to_tensor(visible_part(view, settings), settings.ground_size, self._device))
         head = self._model.network.locate(described, self._model.network.encode_ground(tokens))
         mounted = Pose2.at(view.T_base_camera[:2, 3], direction)
         return Seen(head, crop, imagery, view.T_ref_base @ mounted)
 
-    def _aerial(self, side: AerialSide, patch: AerialPatch, crop: Crop) -> tuple[Tensor, Tensor]:
-        settings = self._model.network.settings
-
-        def encode() -> tuple[Tensor, Tensor]:
-            image, valid = cut(side, patch, crop, settings.extent_m, settings.aerial_size)
-            return self._model.network.encode_aerial(self._model.aerial(image)), cell_validity(valid, settings.cells)
-
-        return side.get("gridloc", crop, encode)
+    def _aerial(self, side: AerialSide, crop: Crop) -> tuple[Tensor, Tensor]:
+        model, settings = self._model, self._model.network.settings
+        square = Square(settings.extent_m, settings.aerial_size, settings.cells)
+        return side.described(
+            self.name, crop, square, lambda image: model.network.encode_aerial(model.aerial(image))
+        )
 
 
 def choose(views: Sequence[GroundView], settings: GridLocSettings, most: int) -> list[GroundView]:
@@ -167,3 +146,8 @@ def upright(view: GroundView) -> GroundView:
         view, rgb=view.rgb[::-1, ::-1], valid=None if view.valid is None else view.valid[::-1, ::-1],
         T_base_camera=view.T_base_camera @ np.diag([-1.0, -1.0, 1.0, 1.0]),
     )  # fmt: skip
+
+
+def _load(config: GridLoc, device: torch.device) -> Model:
+    remedy = "name a file of trained weights (none are published)"
+    return open_model(weights.named(config.weights, "matcher.gridloc.weights", remedy), device)

@@ -13,6 +13,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -63,19 +64,34 @@ class Crop:
         return moved
 
 
+class Square(NamedTuple):
+    """What a network takes of the map: the side of a crop in metres, in pixels, and in the cells that it describes."""
+
+    extent_m: float
+    px: int
+    cells: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AerialSide:
-    """A patch on the device, and what was computed last of its crops, by model and crop."""
+    """A patch, its images on the device, and what was computed last of its crops, by model and crop."""
 
+    patch: AerialPatch
     rgb: Tensor
     valid: Tensor
     codes: OrderedDict[tuple[str, Crop], tuple[Tensor, Tensor]] = field(default_factory=OrderedDict)
 
-    def get(self, model: str, crop: Crop, compute: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """Return descriptors and validity of a crop, computed at its first use."""
+    def described(
+        self, model: str, crop: Crop, square: Square, describe: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return descriptors of a crop, and which of its cells (cells²,) have imagery; computed at its first use.
+
+        `describe` gives the descriptors of an image (1, 3, px, px).
+        """
         key = (model, crop)
         if key not in self.codes:
-            self.codes[key] = compute()
+            image, valid = cut(self, crop, square.extent_m, square.px)
+            self.codes[key] = describe(image), cell_validity(valid, square.cells)
             while len(self.codes) > _KEPT:
                 self.codes.popitem(last=False)
         self.codes.move_to_end(key)
@@ -95,7 +111,7 @@ def to_device(patch: AerialPatch, device: torch.device) -> AerialSide:
     """Put a patch on the device."""
     size = (len(patch.rgb), patch.rgb.shape[1])
     valid = torch.from_numpy(np.require(patch.valid, requirements=("C", "W"))).to(device)[None, None].float()
-    return AerialSide(torch.where(valid > 0, to_tensor(patch.rgb, size, device), _GREY), valid)
+    return AerialSide(patch, torch.where(valid > 0, to_tensor(patch.rgb, size, device), _GREY), valid)
 
 
 def reach_m(extent_m: float, step_m: float = STEP_M) -> float:
@@ -155,15 +171,15 @@ def compare_all(crops: Sequence[Crop], points: Tensor, compare: Callable[[Crop],
     return Seen(torch.cat(probabilities), torch.cat(places).to(points.dtype), first)
 
 
-def cut(side: AerialSide, patch: AerialPatch, crop: Crop, extent_m: float, size: int) -> tuple[Tensor, Tensor]:
+def cut(side: AerialSide, crop: Crop, extent_m: float, size: int) -> tuple[Tensor, Tensor]:
     """Image (1, 3, size, size) and validity (1, 1, size, size) of a crop; beyond the patch it is grey and not valid.
 
     Where pixels become larger they are averaged, not skipped.
     """
-    fine = max(1, math.floor(extent_m / size / patch.metres_per_px + 0.25))
+    fine = max(1, math.floor(extent_m / size / side.patch.metres_per_px + 0.25))
     count = size * fine
     axis = (np.arange(count) + 0.5) * (extent_m / count) - extent_m / 2
-    uv = patch.px_from_map(crop.to_map(np.stack(np.meshgrid(axis, axis, indexing="ij"), -1)))
+    uv = side.patch.px_from_map(crop.to_map(np.stack(np.meshgrid(axis, axis, indexing="ij"), -1)))
     rows, cols = side.valid.shape[2:]
     where = torch.from_numpy((2.0 * uv + 1.0) / [cols, rows] - 1.0).to(side.rgb)[None]
     image = functional.grid_sample(side.rgb - _GREY, where, align_corners=False) + _GREY

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,15 +20,14 @@ from cvloc_ros.matching.layers.aerial import (
     AerialSide,
     Crop,
     Seen,
-    cell_validity,
+    Square,
     compare_all,
     crop_near,
     crops_over,
-    cut,
     grid_axis,
     reach_m,
-    to_device,
 )
+from cvloc_ros.matching.layers.matcher import DeviceMatcher
 from cvloc_ros.matching.layers.pose import RansacSettings
 from cvloc_ros.matching.layers.sampling import Matches, sample_matches
 from cvloc_ros.matching.layers.views import roll_to_north
@@ -37,12 +35,11 @@ from cvloc_ros.matching.loc2 import checkpoint
 from cvloc_ros.matching.loc2.ground import GroundEncoder, GroundPoints
 from cvloc_ros.matching.loc2.network import Loc2Network
 from cvloc_ros.matching.loc2.scale import Lifted, recover_scale
-from cvloc_ros.types import F64, AerialCode, AerialPatch, Correspondences, GroundView, Pose2, SearchWindow
+from cvloc_ros.types import F64, AerialCode, Correspondences, GroundView, Pose2, SearchWindow
 
 _PANORAMA = "equirectangular"
 _TRIALS = 100
 _DRAWN = 8192
-_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +51,7 @@ class Loc2Model:
     published: bool
 
 
-class Loc2Matcher:
+class Loc2Matcher(DeviceMatcher):
     """Matches tokens of all views to the aerial points around the prior, and lifts the matches by depth."""
 
     name = "loc2"
@@ -72,8 +69,8 @@ class Loc2Matcher:
             ModelError: weights are missing or of another model.
         """
         del project_ground  # this method lifts by depth
+        super().__init__(device)
         self._config = config.loc2 if model is not None else checkpoint.bound(config.loc2)
-        self._device = device
         self._crops = config.crops
         self.reach_m = reach_m(self._config.extent_m, self._config.crop_step_m)
         model = model or _load(self._config, device)
@@ -84,16 +81,9 @@ class Loc2Matcher:
             patch_px=self._backbone.patch, published=self._published,
         )  # fmt: skip
 
-    def encode_aerial(self, patch: AerialPatch) -> AerialCode:
-        """Put the patch on the device; the squares of it that frames ask for are encoded once and kept with it."""
-        return AerialCode(patch, to_device(patch, self._device))
-
     def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> Correspondences:
         """Draw matches; none where no token of any view may match (too far, above the horizon, masked)."""
-        side = aerial.data
-        if not isinstance(side, AerialSide):
-            msg = f"aerial code of another matcher: {type(side).__name__}; encode the patch with loc2"
-            raise ModelError(msg)
+        side = self._side(aerial)
         chosen = sorted(range(len(views)), key=lambda i: -views[i].stamp_ns)[: self._config.max_views]
         halves = [self._encoder(views[i], roll_for(self._config, views[i], window)) for i in chosen]
         if not halves or not any(bool(half.valid.any()) for half in halves):
@@ -105,23 +95,18 @@ class Loc2Matcher:
             described = torch.cat([half.descriptors for half in halves], dim=1)
             valid = torch.cat([half.valid for half in halves])
             points = grid_points(self._config, published=self._published).to(self._device)
-            seen = compare_all(crops, points, lambda crop: self._compare(side, aerial.patch, crop, described, valid))
+            seen = compare_all(crops, points, lambda crop: self._compare(side, crop, described, valid))
             tokens = _Tokens.of(views, {i: half.points for i, half in zip(chosen, halves, strict=True)})
-            return self._lift(seen, tokens, newest.stamp_ns % _SEED, alone=len(crops) == 1)
+            return self._lift(seen, tokens, newest.stamp_ns, alone=len(crops) == 1)
 
-    def warm_up(self) -> float:
-        """Run the networks once on grey images of their usual size; return the seconds it took."""
-        start = time.perf_counter()
+    def dry_run(self) -> None:
+        """Run the networks on grey images."""
         size = tuple(self._config.ground_size) or (364, 1232)
         step = self._backbone.patch
         rows, cols = (max(side // step, 1) * step for side in size)
-        with torch.inference_mode():
-            ground = self._describe_ground(torch.full((1, 3, rows, cols), 0.5, device=self._device))
-            aerial = self._describe_aerial(torch.full((1, 3, *[self._config.aerial_px] * 2), 0.5, device=self._device))
-            self._network.compare(aerial, ground, None)
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter() - start
+        ground = self._describe_ground(self._grey(rows, cols))
+        aerial = self._describe_aerial(self._grey(self._config.aerial_px, self._config.aerial_px))
+        self._network.compare(aerial, ground, None)
 
     def close(self) -> None:
         """Free device memory."""
@@ -129,8 +114,7 @@ class Loc2Matcher:
         self._network.to("cpu")
         if isinstance(self._backbone, backbone.FrozenBackbone):
             self._backbone.network.to("cpu")
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        super().close()
 
     def _describe_ground(self, image: torch.Tensor) -> torch.Tensor:
         return self._network.describe_ground(self._backbone(image))
@@ -138,22 +122,16 @@ class Loc2Matcher:
     def _describe_aerial(self, image: torch.Tensor) -> torch.Tensor:
         return self._network.describe_aerial(self._backbone(image))
 
-    def _compare(
-        self, side: AerialSide, patch: AerialPatch, crop: Crop, ground: torch.Tensor, valid: torch.Tensor
-    ) -> torch.Tensor:
+    def _compare(self, side: AerialSide, crop: Crop, ground: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         """Probabilities (cells², Ng) of one crop; points without imagery match nothing."""
-
-        def encode() -> tuple[torch.Tensor, torch.Tensor]:
-            image, imagery = cut(side, patch, crop, self._config.extent_m, self._config.aerial_px)
-            return self._describe_aerial(image), cell_validity(imagery, self._network.cells)
-
-        there, imagery = side.get(self.name, crop, encode)
+        square = Square(self._config.extent_m, self._config.aerial_px, self._network.cells)
+        there, imagery = side.described(self.name, crop, square, self._describe_aerial)
         probability = self._network.compare(there, ground[None], valid[None])[1][0]
         # Scores that are no numbers say nothing.
         return torch.nan_to_num(probability * imagery[:, None], nan=0.0, posinf=0.0)
 
     def _lift(self, seen: Seen, tokens: _Tokens, seed: int, *, alone: bool) -> Correspondences:
-        generator = torch.Generator(self._device).manual_seed(seed)
+        generator = self._generator(seed)
         drawn = sample_matches(seen.probability[None], self._config.matches, generator)
         points = seen.crop.to_map(seen.points.double().cpu().numpy())
         # Among several crops most are wrong, and so are their matches: not all can agree.

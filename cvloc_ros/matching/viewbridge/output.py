@@ -5,25 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cvloc_ros.matching.fg2.output import Trace
 from cvloc_ros.matching.fg2.settings import Fg2Settings
 from cvloc_ros.matching.layers.aerial import Seen
 from cvloc_ros.matching.layers.sampling import Matches
 from cvloc_ros.matching.viewbridge.surface import Surface
 from cvloc_ros.types import F64, Correspondences
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trace:
-    """Where the surface of each cell is seen: view (N,), height index (N,), pixel (N, 2)."""
-
-    view: NDArray[np.int64]
-    height: NDArray[np.int64]
-    uv: F64
 
 
 def reproject(surface: Surface, uv: Sequence[F64], views: Sequence[int]) -> Trace:
@@ -59,9 +49,3 @@ def to_map(
         inlier_m=inlier_m,
         height_m=heights[traced.height[cell]],
     )
-
-
-def nothing() -> Correspondences:
-    """No matches."""
-    none = np.zeros((0, 2))
-    return Correspondences(none, none, np.zeros(0), none, np.zeros(0, np.int64), height_m=np.zeros(0))

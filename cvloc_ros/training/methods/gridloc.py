@@ -57,8 +57,7 @@ class GridLocInputs:
             view = roll(view, roll_to_north(view, yaw))
         direction = looking(view.T_base_camera)
         crop = crop_near(window.centre.xy, yaw + direction if settings.align == "heading" else None)
-        patch = sample.patch
-        image, valid = cut(to_device(patch, _CPU), patch, crop, settings.extent_m, settings.aerial_size)
+        image, valid = cut(to_device(sample.patch, _CPU), crop, settings.extent_m, settings.aerial_size)
         if not bool((valid > 0).any()):
             return None
         camera = sample.pose @ view.T_ref_base @ Pose2.at(view.T_base_camera[:2, 3], direction)

@@ -58,7 +58,7 @@ def example_of(laid: Laid, sample: Sample, settings: Fg2Settings) -> Batch | Non
     """Cut the crop, and find the truth in its frame; None where no view sees the plane or no imagery is there."""
     if not any(bool(part.visible.any()) for part in laid.parts):
         return None
-    image, valid = cut(to_device(sample.patch, _CPU), sample.patch, laid.crop, settings.extent_m, settings.aerial_size)
+    image, valid = cut(to_device(sample.patch, _CPU), laid.crop, settings.extent_m, settings.aerial_size)
     imagery = cell_validity(valid, settings.cells)
     if not bool(imagery.any()):
         return None

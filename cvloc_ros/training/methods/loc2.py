@@ -64,8 +64,7 @@ class Loc2Inputs:
         if not any(bool(part["valid"].any()) for part in parts):
             return None
         crop = crop_for(self.config, views[0], window)
-        side = to_device(sample.patch, _CPU)
-        image, valid = cut(side, sample.patch, crop, self.config.extent_m, self.config.aerial_px)
+        image, valid = cut(to_device(sample.patch, _CPU), crop, self.config.extent_m, self.config.aerial_px)
         imagery = cell_validity(valid, self.config.aerial_cells)
         if not bool(imagery.any()):
             return None

@@ -137,12 +137,12 @@ def test_a_crop_shows_what_is_there(world):
     side = to_device(patch, torch.device("cpu"))
     crop = Crop(8.0, -4.0, 0.5)
     for size in (160, 80):
-        image, valid = cut(side, patch, crop, 32.0, size)
+        image, valid = cut(side, crop, 32.0, size)
         axis = (np.arange(size) + 0.5) * 32.0 / size - 16.0
         truth = world.look(crop.to_map(np.stack(np.meshgrid(axis, axis, indexing="ij"), -1)))[..., 0] / 255.0
         assert np.abs(image[0, 0].numpy() - truth).mean() < 0.01
         assert float(valid.min()) > 0.999
-    _, valid = cut(side, patch, Crop(60.0, 0.0, 0.0), 32.0, 80)
+    _, valid = cut(side, Crop(60.0, 0.0, 0.0), 32.0, 80)
     cells = cell_validity(valid, 8).view(8, 8)
     assert cells[:, :4].all()
     assert not cells[:, 4:].any()

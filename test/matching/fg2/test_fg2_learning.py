@@ -52,7 +52,7 @@ def samples(world, mounting, make_view):
             rgb = world.look(base.apply(spot)) * down[..., None].astype(np.uint8)
             scenes.append(Scene(make_view(camera, T, rgb), patch, crop, base))
             parts.append(prepare(scenes[-1].view, settings, CPU))
-            crops.append(cut(to_device(patch, CPU), patch, crop, settings.extent_m, settings.aerial_size)[0])
+            crops.append(cut(to_device(patch, CPU), crop, settings.extent_m, settings.aerial_size)[0])
             positions.append(crop.from_map(base.xy))
             headings.append(crop.turn_rad + math.pi / 2 - base.yaw_rad)
         truth = Truth(torch.tensor(np.array(positions)).float(), torch.tensor(headings).float())

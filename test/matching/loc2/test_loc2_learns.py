@@ -71,7 +71,7 @@ def test_what_was_learnt_by_heart_is_found_in_the_map(
     ground = torch.from_numpy(np.stack([part.camera_xy + part.displacement for part in tokens])).float()
     valid = torch.from_numpy(np.stack([part.valid for part in tokens]))
     side = to_device(patch, torch.device("cpu"))
-    aerial = torch.cat([cut(side, patch, crop, EXTENT_M, 192)[0] for crop in crops])
+    aerial = torch.cat([cut(side, crop, EXTENT_M, 192)[0] for crop in crops])
     grid = torch.from_numpy(crops[0].to_map(grid_points(config.loc2, published=False).numpy()) - crops[0].xy).float()
     turns = torch.tensor([[[math.cos(t.yaw_rad), -math.sin(t.yaw_rad)], [math.sin(t.yaw_rad), math.cos(t.yaw_rad)]]
                           for t in truths])  # fmt: skip

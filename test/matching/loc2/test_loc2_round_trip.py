@@ -261,7 +261,7 @@ def test_a_vehicle_far_from_the_middle_of_the_window_is_found_with_several_crops
     for truth in poses(2):
         asked: list[Crop] = []
 
-        def compare(_side, _patch, crop, _ground, valid, truth=truth, asked=asked):
+        def compare(_side, crop, _ground, valid, truth=truth, asked=asked):
             asked.append(crop)
             return oracle(points, truth, crop)(None, None, valid[None])[1][0]  # type: ignore[arg-type]
 
@@ -312,7 +312,7 @@ def test_a_crop_shows_what_lies_at_its_points(patch: AerialPatch) -> None:
     for turn in (0.0, 0.7, -2.5):
         for size in (630, 252):
             crop = Crop(5e5 + 4.0, 5e6 + 2.0, turn)
-            image, valid = cut(to_device(picture, CPU), picture, crop, 71.0, size)
+            image, valid = cut(to_device(picture, CPU), crop, 71.0, size)
             assert valid.min() > 0.999
             axis = grid_axis(71.0, size, ends=False)
             points = crop.to_map(torch.cartesian_prod(axis, axis).numpy()).reshape(size, size, 2)
@@ -322,6 +322,6 @@ def test_a_crop_shows_what_lies_at_its_points(patch: AerialPatch) -> None:
 
 
 def test_outside_of_the_patch_there_is_no_imagery(patch: AerialPatch) -> None:
-    _, valid = cut(to_device(patch, CPU), patch, Crop(5e5 + 80.0, 5e6, 0.0), 71.0, 100)
+    _, valid = cut(to_device(patch, CPU), Crop(5e5 + 80.0, 5e6, 0.0), 71.0, 100)
     assert (valid[0, 0, :, :49] > 0.5).all()
     assert not (valid[0, 0, :, 51:] > 0.5).any()

@@ -172,7 +172,7 @@ def test_a_vehicle_far_from_the_middle_of_the_window_is_found_with_several_crops
     truth = centre @ Pose2(0.45 * plane.extent_m, -0.4 * plane.extent_m, 0.1)
     asked: list[Crop] = []
 
-    def compare(_side: object, _patch: object, crop: Crop, ground: object) -> torch.Tensor:
+    def compare(_side: object, crop: Crop, ground: object) -> torch.Tensor:
         asked.append(crop)
         return oracle(plane, truth, crop)(None, ground).probability[0]  # type: ignore[arg-type]
 
