@@ -33,7 +33,7 @@ PIP_NAME = {
     "cv2": "opencv-python-headless", "yaml": "pyyaml", "rosbags.image": "rosbags-image",
     "pyrate_limiter": "pyrate-limiter",
 }  # fmt: skip
-COMES_WITH = {"urllib3": "requests", "annotated_types": "pydantic", "PIL": "matplotlib"}
+COMES_WITH = {"urllib3": "requests", "annotated_types": "pydantic", "typing_extensions": "pydantic", "PIL": "matplotlib"}
 """Import name -> declared requirement that always brings it."""
 STANDARD_EXTRAS = {"gpu", "geo", "bags", "viz", "sim", "fleet", "train", "all", "dev"}
 
