@@ -33,7 +33,9 @@ PIP_NAME = {
     "cv2": "opencv-python-headless", "yaml": "pyyaml", "rosbags.image": "rosbags-image",
     "pyrate_limiter": "pyrate-limiter",
 }  # fmt: skip
-COMES_WITH = {"urllib3": "requests", "annotated_types": "pydantic", "typing_extensions": "pydantic", "PIL": "matplotlib"}
+COMES_WITH = {
+    "urllib3": "requests", "annotated_types": "pydantic", "typing_extensions": "pydantic", "PIL": "matplotlib",
+}  # fmt: skip
 """Import name -> declared requirement that always brings it."""
 STANDARD_EXTRAS = {"gpu", "geo", "bags", "viz", "sim", "fleet", "train", "all", "dev"}
 

@@ -31,7 +31,10 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlook:
-    """Log-likelihood (yaw, y, x), at most 0, of base in map at an earlier stamp: of each cell of 1 m and its neighbours the best."""
+    """Log-likelihood (yaw, y, x), at most 0, of base in map at an earlier stamp.
+
+    It is the best of each cell of 1 m and its neighbours.
+    """
 
     log_p: F32
     x_m: F64
