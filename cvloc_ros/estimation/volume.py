@@ -39,7 +39,7 @@ def from_volume(
         The estimate with the bare (uncalibrated, unfloored) covariance, None if nothing could be compared.
     """
     log_p = volume.log_likelihood / config.temperature
-    heard = log_p.clone() if earlier is None else log_p + torch.from_numpy(earlier).to(log_p)
+    heard = log_p if earlier is None else log_p + torch.from_numpy(earlier).to(log_p)
     at = _best(heard)
     if at is None:
         return None
