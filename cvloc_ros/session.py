@@ -333,8 +333,6 @@ class Session:
             )
         earlier = self._past.seen_from(point, self.config.estimation) if point is not None else ()
         result = self._localizer.localize(views, prior, earlier)
-        if point is not None:
-            self._past.add(point, result, self.config.estimation)
         reasons = (*result.reasons, *(text for text in (refusal[1], self._gnss_trouble) if text))
         return dataclasses.replace(result, reasons=reasons, timings_s={**timings, **result.timings_s})
 
@@ -370,6 +368,7 @@ class Session:
             if jumped:
                 self._history.forget_own()
             self._history.remember(point, result.estimate)
+            self._past.add(point, result, self.config.estimation)
         self._confirmed, self._refusals, self._found_ns = True, 0, result.stamp_ns
         return result
 

@@ -63,8 +63,8 @@ def condense(volume: ScoreVolume, temperature: float) -> Outlook | None:
 def evidence(earlier: Earlier, volume: ScoreVolume) -> F32 | None:
     """Tell how likely earlier attempts hold the poses of a volume to be: log-likelihood (yaw, y, x), at most 0.
 
-    What an attempt did not see is as likely as
-    its best place, so that a window that has moved excludes nothing. None where there are none.
+    What an attempt did not see is as likely as its best place, so that a window that has moved excludes nothing. None
+    where there are no attempts.
     """
     if not earlier:
         return None
