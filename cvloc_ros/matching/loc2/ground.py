@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cvloc_ros.config import Depth, Loc2
 from cvloc_ros.matching.depth.depth_map import DepthMap, DepthProvider
@@ -39,13 +40,16 @@ class GroundPoints:
     camera_xy: F64
     metric: bool
 
+    def of(self, which: NDArray[np.intp]) -> GroundPoints:
+        """Return the tokens with these numbers (M,)."""
+        return replace(self, valid=self.valid[which], uv=self.uv[which], displacement=self.displacement[which])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroundHalf:
-    """Descriptors (D, N) of the tokens of a view, which of them may match (N,), and where they lie."""
+    """Descriptors (D, N) of the tokens of a view that may match, and where they lie."""
 
     descriptors: torch.Tensor
-    valid: torch.Tensor
     points: GroundPoints
 
 
@@ -101,7 +105,8 @@ class GroundEncoder:
             described = self._describe(image)[0]
         with torch.cuda.stream(self._side) if self._side is not None else nullcontext():
             points = self.points(view, roll_px)
-        return GroundHalf(described, torch.from_numpy(points.valid).to(self._device), points)
+        use = np.flatnonzero(points.valid)
+        return GroundHalf(described[:, torch.from_numpy(use).to(self._device)], points.of(use))
 
     def image(self, view: GroundView, roll_px: int = 0) -> torch.Tensor:
         """Return the image (1, 3, rows, columns) that is described, the right way up, as networks know pictures.

@@ -18,11 +18,12 @@ _APART_M = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
-    """Published values: weight of the contrast, matches drawn, and how near a partner must be."""
+    """Published values: weight of the contrast, matches drawn, how near a partner must be, tokens of a sample (0: all)."""
 
     beta: float = 1.0
     matches: int = 1024
     near_m: float = 71.0 / 41.0
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +44,7 @@ def loss(
     truth: Alignment,
     settings: LossSettings | None = None,
     generator: torch.Generator | None = None,
+    sure: Tensor | None = None,
 ) -> Loss:
     """Compare drawn matches with the truth.
 
@@ -54,6 +56,7 @@ def loss(
         truth: ground to aerial.
         settings: weights and distances; None: as published.
         generator: source of the draws.
+        sure: (B, Ng), False for tokens that are not where `ground` says: no examples. None: all are, as published.
     """
     settings = settings or LossSettings()
     drawn = sample_matches(probability, settings.matches, generator)
@@ -63,12 +66,18 @@ def loss(
         found.rotation, found.translation, truth.rotation, truth.translation, grid
     )
     points_m = torch.where(found.ok, points_m, 0.0)
-    contrast = match_contrast(scores, drawn, aerial, ground, truth, settings.near_m)
+    contrast = match_contrast(scores, drawn, aerial, ground, truth, settings.near_m, sure)
     return Loss(points_m + settings.beta * contrast, points_m, contrast, found)
 
 
 def match_contrast(
-    scores: Tensor, drawn: Matches, aerial: Tensor, ground: Tensor, truth: Alignment, near_m: float
+    scores: Tensor,
+    drawn: Matches,
+    aerial: Tensor,
+    ground: Tensor,
+    truth: Alignment,
+    near_m: float,
+    sure: Tensor | None = None,
 ) -> Tensor:
     """InfoNCE (B,) of the drawn points against their true partners, both ways.
 
@@ -77,9 +86,11 @@ def match_contrast(
     """
     aerial = aerial.expand(len(scores), -1, -1)
     valid = torch.isfinite(scores).any(1)
+    valid = valid if sure is None else valid & sure
     scale = truth.scale.detach()[:, None]
     moved = (take(aerial, drawn.aerial) - truth.translation[:, None]) @ truth.rotation / scale[..., None]
-    distance, partner = torch.cdist(moved, ground).min(2)
+    distances = torch.cdist(moved, ground)
+    distance, partner = (distances if sure is None else distances.masked_fill(~sure[:, None], torch.inf)).min(2)
     keep = (distance <= near_m / scale) & valid.gather(1, partner)
     away = torch.cdist(take(ground, partner), ground) > _APART_M / scale[..., None]
     from_aerial = info_nce(scores, drawn.aerial, partner, keep, away)

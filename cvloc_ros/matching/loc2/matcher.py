@@ -86,16 +86,15 @@ class Loc2Matcher(DeviceMatcher):
         side = self._side(aerial)
         chosen = sorted(range(len(views)), key=lambda i: -views[i].stamp_ns)[: self._config.max_views]
         halves = [self._encoder(views[i], roll_for(self._config, views[i], window)) for i in chosen]
-        if not halves or not any(bool(half.valid.any()) for half in halves):
+        if not any(len(half.points.uv) for half in halves):
             return _nothing()
         newest = views[chosen[0]]
         near = crop_for(self._config, newest, window)
         crops = crops_over(near, window.centre.xy, window.radius_m, self._config.extent_m, self._crops)
         with torch.inference_mode():
             described = torch.cat([half.descriptors for half in halves], dim=1)
-            valid = torch.cat([half.valid for half in halves])
             points = grid_points(self._config, published=self._published).to(self._device)
-            seen = compare_all(crops, points, lambda crop: self._compare(side, crop, described, valid))
+            seen = compare_all(crops, points, lambda crop: self._compare(side, crop, described))
             tokens = _Tokens.of(views, {i: half.points for i, half in zip(chosen, halves, strict=True)})
             return self._lift(seen, tokens, newest.stamp_ns, alone=len(crops) == 1)
 
@@ -122,11 +121,11 @@ class Loc2Matcher(DeviceMatcher):
     def _describe_aerial(self, image: torch.Tensor) -> torch.Tensor:
         return self._network.describe_aerial(self._backbone(image))
 
-    def _compare(self, side: AerialSide, crop: Crop, ground: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    def _compare(self, side: AerialSide, crop: Crop, ground: torch.Tensor) -> torch.Tensor:
         """Probabilities (cells², Ng) of one crop; points without imagery match nothing."""
         square = Square(self._config.extent_m, self._config.aerial_px, self._network.cells)
         there, imagery = side.described(self.name, crop, square, self._describe_aerial)
-        probability = self._network.compare(there, ground[None], valid[None])[1][0]
+        probability = self._network.compare(there, ground[None], None)[1][0]
         # Scores that are no numbers say nothing.
         return torch.nan_to_num(probability * imagery[:, None], nan=0.0, posinf=0.0)
 

@@ -21,17 +21,19 @@ from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching import depth, weights
 from cvloc_ros.matching.layers import backbone
 from cvloc_ros.matching.layers.aerial import cell_validity, cut, to_device
-from cvloc_ros.matching.layers.pose import Alignment
+from cvloc_ros.matching.layers.pose import Alignment, take
 from cvloc_ros.matching.loc2 import checkpoint
-from cvloc_ros.matching.loc2.ground import GroundEncoder
+from cvloc_ros.matching.loc2.ground import GroundEncoder, GroundPoints
 from cvloc_ros.matching.loc2.loss import LossSettings, loss
 from cvloc_ros.matching.loc2.matcher import Loc2Matcher, Loc2Model, crop_for, grid_points, roll_for
 from cvloc_ros.matching.loc2.network import Loc2Network
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, stack
-from cvloc_ros.types import GroundView, Matcher, Pose2, SearchWindow
+from cvloc_ros.types import GroundView, Mask, Matcher, Pose2, SearchWindow
 
 _CPU = torch.device("cpu")
+_OFF_M, _OFF = 1.0, 0.15
+"""Tokens further than this from where they are, in metres and as a part of their distance, are no examples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,11 @@ class Loc2Inputs:
             like = next(example["views"][slot] for example in examples if slot < len(example["views"]))
             blind = {name: torch.zeros_like(value) for name, value in like.items()}
             filled = [example["views"][slot] if slot < len(example["views"]) else blind for example in examples]
-            views.append(stack(filled, ("image", "lifted", "valid")))
+            views.append(stack(filled, ("image", "lifted", "valid", "sure")))
         return {"views": views, **stack(examples, ("aerial", "imagery", "points", "position", "yaw"))}
 
-    def _encoder(self) -> GroundEncoder:
-        provider = depth.create(self.depth, _CPU)
+    def _encoder(self, source: str = "") -> GroundEncoder:
+        provider = depth.create(self.depth.model_copy(update={"source": source or self.depth.source}), _CPU)
         published = self.config.geometry == "published"
         return GroundEncoder(
             lambda image: image, provider, (self.config, self.depth), _CPU, patch_px=self.patch_px, published=published
@@ -104,7 +106,16 @@ class Loc2Inputs:
             "image": encoder.image(view, roll_px)[0],
             "lifted": torch.from_numpy(np.ascontiguousarray(lifted)).float(),
             "valid": torch.from_numpy(np.ascontiguousarray(points.valid)),
+            "sure": torch.from_numpy(self._sure(view, points, roll_px)),
         }
+
+    def _sure(self, view: GroundView, points: GroundPoints, roll_px: int) -> Mask:
+        """Tokens (N,) that lie where they are said to lie, as far as the depth that came with the view tells."""
+        if view.depth is None or self.depth.source == "measured" or not points.metric:
+            return np.ones(len(points.valid), bool)
+        there = self._encoder("measured").points(view, roll_px)
+        off = np.linalg.norm(there.displacement - points.displacement, axis=1)
+        return np.asarray(~there.valid | (off < np.maximum(_OFF_M, _OFF * np.linalg.norm(points.displacement, axis=1))))
 
 
 class Loc2Trainee(Trainee):
@@ -126,7 +137,10 @@ class Loc2Trainee(Trainee):
         images = torch.cat([view["image"] for view in views])
         described = network.describe_ground(self.backbone(images).float()).float()
         ground = torch.cat(torch.split(described, len(batch["aerial"])), 2)
-        lifted, valid = (torch.cat([view[name] for view in views], 1) for name in ("lifted", "valid"))
+        lifted, valid, sure = (torch.cat([view[name] for view in views], 1) for name in ("lifted", "valid", "sure"))
+        use = chosen_tokens(valid, self.loss.tokens)
+        ground = ground.gather(2, use[:, None].expand(-1, ground.shape[1], -1))
+        lifted, valid, sure = take(lifted, use), valid.gather(1, use), sure.gather(1, use)
         aerial = network.describe_aerial(self.backbone(batch["aerial"]).float()).float()
         with torch.autocast(aerial.device.type, enabled=False):
             scores, probability = network.compare(aerial, ground, valid)
@@ -134,7 +148,7 @@ class Loc2Trainee(Trainee):
             c, s = torch.cos(batch["yaw"]), torch.sin(batch["yaw"])
             rotation = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)
             truth = Alignment(rotation, batch["position"], torch.ones_like(c), torch.ones_like(c) > 0)
-            found = loss(scores, probability, batch["points"], lifted, truth, self.loss)
+            found = loss(scores, probability, batch["points"], lifted, truth, self.loss, sure=sure)
         return {"total": found.total.mean(), "points_m": found.points_m, "contrast": found.contrast}
 
     def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -142,6 +156,18 @@ class Loc2Trainee(Trainee):
         inside = {id(parameter) for parameter in self.backbone.parameters()}
         own = [parameter for parameter in self.network.parameters() if id(parameter) not in inside]
         return own, [parameter for parameter in self.backbone.parameters() if parameter.requires_grad]
+
+
+def chosen_tokens(valid: Tensor, most: int) -> Tensor:
+    """Numbers (B, M) of the tokens that go into the matching matrix: those that are valid (B, N) come first.
+
+    Most tokens see the sky or what is too far. Where more than `most` are valid, these are drawn; 0: all.
+    """
+    count = int(valid.sum(1).max())
+    if 0 < most < count:
+        place = torch.rand(valid.shape, device=valid.device).masked_fill(~valid, 2.0)
+        return torch.topk(place, most, dim=1, largest=False).indices
+    return torch.argsort(valid.byte(), dim=1, descending=True, stable=True)[:, :count]
 
 
 class Loc2Method:

@@ -90,10 +90,12 @@ def oracle(points: np.ndarray, truth: Pose2, crop: Crop) -> Callable[..., tuple[
                 P[r + dr, c + dc, token] = wr * wc
     matrix = torch.from_numpy(P.reshape(CELLS**2, -1).astype(np.float32))
 
-    def compare(_aerial: torch.Tensor, _ground: torch.Tensor, valid: torch.Tensor) -> tuple[None, torch.Tensor]:
-        return None, (matrix * valid[0])[None]
+    return lambda *_: (None, matrix[None])
 
-    return compare
+
+def seen(matcher: Loc2Matcher, view: GroundView, points: np.ndarray, roll_px: int = 0) -> np.ndarray:
+    """Those of the points of all tokens that the network is given."""
+    return points[matcher._encoder.points(view, roll_px).valid]
 
 
 def run(
@@ -101,7 +103,7 @@ def run(
 ) -> Correspondences:
     """Match with perfect scores from a prior that is a few metres and degrees off."""
     prior = truth @ Pose2(3.0, -2.0, 0.1)
-    points = np.concatenate([true_points(view) for view in views])
+    points = np.concatenate([seen(matcher, view, true_points(view)) for view in views])
     crop = replace(crop_near(prior.xy, None, step_m=8.0), turn_rad=math.remainder(turned, math.tau))
     matcher._network.compare = oracle(points, truth, crop)  # type: ignore[method-assign]
     return matcher.match(views, matcher.encode_aerial(patch), SearchWindow(prior, 10.0, math.pi))
@@ -145,7 +147,7 @@ def test_a_camera_upside_down(plain: Callable[..., Loc2Matcher], patch: AerialPa
     truth = poses(1)[-1]
     rng = np.random.default_rng(0)
     view = make_view("distorted", rng, mount(roll=math.pi - 0.02, pitch=0.05))
-    turned = true_points(view)[::-1]
+    turned = seen(matcher, view, true_points(view)[::-1])
     prior = truth @ Pose2(3.0, -2.0, 0.1)
     crop = crop_near(prior.xy, None, step_m=8.0)
     matcher._network.compare = oracle(turned, truth, crop)  # type: ignore[method-assign]
@@ -206,7 +208,7 @@ def test_metric_depth_that_would_have_to_be_five_times_larger_means_wrong_matche
     matcher, truth = plain(), poses(1)[-1]
     assert len(run(matcher, [view], patch, truth).weights) > 0
     near = replace(view, depth=view.depth / 5)
-    right = true_points(view)
+    right = seen(matcher, near, true_points(view))
     prior = truth @ Pose2(3.0, -2.0, 0.1)
     crop = crop_near(prior.xy, None, step_m=8.0)
     matcher._network.compare = oracle(right, truth, crop)  # type: ignore[method-assign]
@@ -232,7 +234,7 @@ def test_a_third_of_wrong_matches_does_not_matter(settings: Settings, patch: Aer
     truth = poses(1)[-1]
     view = make_view("panorama", np.random.default_rng(4), mount())
     run(matcher, [view], patch, truth)
-    right = matcher._network.compare(None, None, torch.ones(1, GRID[0] * GRID[1]))[1]  # type: ignore[arg-type]
+    right = matcher._network.compare(None, None, None)[1]  # type: ignore[arg-type]
     wrong = torch.rand(right.shape, generator=torch.Generator().manual_seed(1))
     mixed = right + wrong * 0.5 * right.sum() / wrong.sum()
     matcher._network.compare = lambda *_: (None, mixed)  # type: ignore[method-assign]
@@ -257,13 +259,13 @@ def test_a_vehicle_far_from_the_middle_of_the_window_is_found_with_several_crops
     config = settings(matches=65536, scale="fixed").model_copy(update={"crops": crops})
     matcher = Loc2Matcher(config, CPU)
     view = make_view("panorama", np.random.default_rng(3), mount())
-    points = true_points(view)
+    points = seen(matcher, view, true_points(view))
     for truth in poses(2):
         asked: list[Crop] = []
 
-        def compare(_side, crop, _ground, valid, truth=truth, asked=asked):
+        def compare(_side, crop, _ground, truth=truth, asked=asked):
             asked.append(crop)
-            return oracle(points, truth, crop)(None, None, valid[None])[1][0]  # type: ignore[arg-type]
+            return oracle(points, truth, crop)()[1][0]
 
         matcher._compare = compare  # type: ignore[method-assign, assignment]
         prior = Pose2(truth.x_m + 48.0, truth.y_m - 47.0, truth.yaw_rad)
@@ -291,6 +293,7 @@ def test_a_panorama_is_rolled_to_the_north_as_published(plain: Callable[..., Loc
         ahead = math.remainder(truth.yaw_rad + 0.4 - math.pi / 2 - math.tau * columns / 400, math.tau)
         assert abs(ahead) <= math.tau * 5.5 / 400  # the middle looks north to half a step
         points = np.roll(true_points(view).reshape(*GRID, 2), -columns * GRID[1] // 400, axis=1).reshape(-1, 2)
+        points = seen(matcher, view, points, columns)
         crop = crop_near(prior.xy, None, step_m=8.0)
         matcher._network.compare = oracle(points, truth, crop)  # type: ignore[method-assign]
         matches = matcher.match([view], matcher.encode_aerial(patch), window)
