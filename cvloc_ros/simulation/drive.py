@@ -118,7 +118,7 @@ def _route(scene: Scene, layout: Layout) -> tuple[F64, list[float]]:
 
 def _walk(layout: Layout, wanted_m: float, rng: np.random.Generator) -> list[tuple[Street, bool]]:
     """Streets in the order in which they are driven, and whether along their line."""
-    usable = [s for s in layout.streets if s.length_m > sum(s.clear) + 4.0]
+    usable = [s for s in layout.streets if _drivable(s)]
     inner = [s for s in usable if min(s.start, s.end) >= 0 and s.length_m > 40.0] or usable or list(layout.streets)
     street = inner[int(rng.integers(len(inner)))]
     forward = bool(rng.random() < 0.5) if min(street.start, street.end) >= 0 else street.end >= 0
@@ -158,13 +158,19 @@ def _ways(layout: Layout, node: int, arrived: Street) -> list[tuple[Street, bool
         (street, street.start == node)
         for street in layout.streets
         if node >= 0 and street is not arrived and node in (street.start, street.end)
-        and street.length_m > sum(street.clear) + 4.0
+        and _drivable(street)
     ]  # fmt: skip
     onward = [
         (street, ahead) for street, ahead in ways
         if min(street.start, street.end) >= 0 and layout.junctions[street.end if ahead else street.start].kind != "end"
     ]  # fmt: skip
     return onward or ways
+
+
+def _drivable(street: Street) -> bool:
+    """Tell whether a lane has room between its junctions, or after the edge of the world where it comes from there."""
+    inside = street.start >= 0 or street.length_m > _EDGE_M + 1.0
+    return inside and street.length_m > sum(street.clear) + 4.0
 
 
 def _lane(street: Street, forward: bool) -> F64:  # noqa: FBT001

@@ -163,3 +163,11 @@ def test_every_mark_of_a_boulevard_lies_on_it(plans: dict[tuple[str, int], Layou
             for outline in mark:
                 x, y = outline.mean(axis=0)
                 assert street.near(np.array([x, y]))[1] < street.half_width_m + 2.2
+
+
+def test_a_short_street_from_beyond_the_world_is_not_driven() -> None:
+    """It had no place for a lane, and the route through it was no number."""
+    scene = Scene(seed=272, duration_s=120.0, style="town", size_m=(260.0, 220.0), resolution_m=0.1, speed_mps=7.0)
+    layout = make_layout(scene)
+    assert any(min(s.start, s.end) < 0 and s.length_m < 45.0 for s in layout.streets)
+    assert np.isfinite(make_trajectory(scene, layout).poses(np.arange(0.0, 64.0, 0.5))).all()
