@@ -177,6 +177,8 @@ def _lane(street: Street, forward: bool) -> F64:  # noqa: FBT001
     """Middle of the right-hand lane (N, 2), from behind one junction to before the next."""
     near = street.clear[0] if street.start >= 0 else _EDGE_M
     far = street.length_m - (street.clear[1] if street.end >= 0 else _EDGE_M)
+    if max(street.start, street.end) < 0 and far < near:  # all there is of this world's streets
+        near, far = 0.25 * street.length_m, 0.75 * street.length_m
     s = np.arange(near, max(far, near + 1.0), 0.5)
     return street.at(s, -street.lane_m) if forward else street.at(s[::-1], street.lane_m)
 

@@ -11,14 +11,15 @@ from torch import nn
 from cvloc_ros.matching import weights
 from cvloc_ros.training.checkpoint import TrainingError
 
-_SAME = (("network.", ""), ("plane.", ""), ("aerial_projector.", "aerial."), ("ground_projector.", "ground."))
+_SAME = (("network.", ""), ("plane.", ""), ("aerial_projector.", "aerial."), ("ground_projector.", "ground."),
+         ("key.", "aerial."), ("query.", "ground."))  # fmt: skip
 
 
 def take_over(trainee: nn.Module, path: Path | str) -> int:
     """Copy the tensors whose part and shape a model shares with that of a file; return how many they are.
 
     ViewBridge has FG²'s lifting, projectors and backbone; Loc² its projectors and backbone; each side of GridLoc the
-    backbone (`backbone: pyramid`).
+    backbone (`backbone: pyramid`), with `fuse: vote` (`backbone: fine`) Loc²'s projectors, too.
 
     Raises:
         ModelError: the file cannot be read.

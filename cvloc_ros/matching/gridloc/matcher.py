@@ -4,12 +4,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,15 +16,14 @@ from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching import weights
 from cvloc_ros.matching.gridloc.model import Model, open_model
 from cvloc_ros.matching.gridloc.settings import GridLocSettings
+from cvloc_ros.matching.gridloc.sight import road_places, upright, visible_part
 from cvloc_ros.matching.gridloc.volume import Seen, axes, volume
 from cvloc_ros.matching.layers.aerial import AerialSide, Crop, Square, crop_near, reach_m
 from cvloc_ros.matching.layers.matcher import DeviceMatcher
 from cvloc_ros.matching.layers.views import check_image, looking, roll, roll_to_north, to_tensor
-from cvloc_ros.types import U8, AerialCode, GroundView, Pose2, ScoreVolume, SearchWindow
+from cvloc_ros.types import AerialCode, GroundView, Pose2, ScoreVolume, SearchWindow
 
 _PANORAMA = "equirectangular"
-_WIDE = (_PANORAMA, "fisheye")
-_AHEAD_RAD = math.radians(80.0)  # between the cameras that small models are trained on (65 to 90 degrees)
 
 
 class GridLocMatcher(DeviceMatcher):
@@ -87,7 +83,9 @@ class GridLocMatcher(DeviceMatcher):
         crop = crop_near(window.centre.xy, yaw + direction if settings.align == "heading" else None)
         described, imagery = self._aerial(side, crop)
         tokens = self._model.ground(to_tensor(visible_part(view, settings), settings.ground_size, self._device))
-        head = self._model.network.locate(described, self._model.network.encode_ground(tokens))
+        votes = settings.fuse == "vote"
+        where = torch.from_numpy(road_places(view, settings)).to(self._device)[None] if votes else None
+        head = self._model.network.locate(described, self._model.network.encode_ground(tokens), where)
         mounted = Pose2.at(view.T_base_camera[:2, 3], direction)
         return Seen(head, crop, imagery, view.T_ref_base @ mounted)
 
@@ -114,38 +112,6 @@ def choose(views: Sequence[GroundView], settings: GridLocSettings, most: int) ->
         )
         raise ModelError(msg)
     return sorted(fitting, key=lambda view: -view.stamp_ns)[:most]
-
-
-def visible_part(view: GroundView, settings: GridLocSettings) -> U8:
-    """Cut the part of the image out that the network sees, grey where the view is masked."""
-    rgb = view.rgb if view.valid is None else np.where(view.valid[..., None], view.rgb, np.uint8(128))
-    if view.camera.kind in _WIDE and not settings.panorama:
-        return _ahead(rgb, view, settings)
-    rows, cols = rgb.shape[:2]
-    top, bottom, left, right = settings.ground_crop
-    return rgb[round(top * rows) : round(bottom * rows), round(left * cols) : round(right * cols)]
-
-
-def _ahead(rgb: U8, view: GroundView, settings: GridLocSettings) -> U8:
-    """See along the axis of a panorama or fisheye camera as a perspective camera does, grey where it sees nothing."""
-    rows, cols = settings.ground_size
-    focal = 0.5 * cols / math.tan(0.5 * _AHEAD_RAD)
-    v, u = np.mgrid[0:rows, 0:cols].astype(np.float64)
-    rays = np.stack([(u - (cols - 1) / 2) / focal, (v - (rows - 1) / 2) / focal, np.ones_like(u)], -1)
-    uv, inside = view.camera.project(rays)
-    place = np.where(inside[..., None], uv, -9.0).astype(np.float32)
-    seen = cv2.remap(rgb, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.where(inside[..., None], seen, np.uint8(128))
-
-
-def upright(view: GroundView) -> GroundView:
-    """Turn the picture of a camera that is mounted upside down."""
-    if view.T_base_camera[2, 1] <= 0.0:
-        return view
-    return dataclasses.replace(
-        view, rgb=view.rgb[::-1, ::-1], valid=None if view.valid is None else view.valid[::-1, ::-1],
-        T_base_camera=view.T_base_camera @ np.diag([-1.0, -1.0, 1.0, 1.0]),
-    )  # fmt: skip
 
 
 def _load(config: GridLoc, device: torch.device) -> Model:

@@ -18,6 +18,7 @@ from cvloc_ros.matching import weights
 from cvloc_ros.matching.gridloc.network import GridLocNetwork, Head
 from cvloc_ros.matching.gridloc.settings import GridLocSettings
 from cvloc_ros.matching.gridloc.vgg import Vgg16
+from cvloc_ros.matching.gridloc.votes import VotingNetwork
 from cvloc_ros.matching.layers.backbone import Backbone, ConvBackbone, PyramidBackbone
 
 _PARTS = ("network", "ground", "aerial")
@@ -27,7 +28,7 @@ _PARTS = ("network", "ground", "aerial")
 class Model:
     """What is needed from images to the head; all of it is trained."""
 
-    network: GridLocNetwork
+    network: GridLocNetwork | VotingNetwork
     ground: Backbone
     aerial: Backbone
 
@@ -41,14 +42,14 @@ class Model:
             getattr(self, part).train(mode)
         return self
 
-    def locate(self, ground: Tensor, aerial: Tensor) -> Head:
-        """Find camera poses of images (B, 3, H, W) in 0..1."""
+    def locate(self, ground: Tensor, aerial: Tensor, where: Tensor | None = None) -> Head:
+        """Find camera poses of images (B, 3, H, W) in 0..1; `where` as `VotingNetwork.locate`."""
         described = self.network.encode_aerial(self.aerial(aerial))
-        return self.network.locate(described, self.network.encode_ground(self.ground(ground)))
+        return self.network.locate(described, self.network.encode_ground(self.ground(ground)), where)
 
     def calibrated(self, settings: GridLocSettings) -> Model:
         """Return the model with other settings of the calibration."""
-        network = GridLocNetwork(settings).to(next(self.network.parameters()).device)
+        network = _network(settings).to(next(self.network.parameters()).device)
         network.load_state_dict(self.network.state_dict())
         return dataclasses.replace(self, network=network.train(self.network.training))
 
@@ -66,7 +67,11 @@ def create(settings: GridLocSettings, device: torch.device) -> Model:
     if ground.channels != settings.channels:
         msg = f"backbone {settings.backbone} has {ground.channels} channels, the GridLoc settings {settings.channels}"
         raise ModelError(msg)
-    return Model(GridLocNetwork(settings).to(device), ground.to(device), aerial.to(device))
+    return Model(_network(settings).to(device), ground.to(device), aerial.to(device))
+
+
+def _network(settings: GridLocSettings) -> GridLocNetwork | VotingNetwork:
+    return VotingNetwork(settings) if settings.fuse == "vote" else GridLocNetwork(settings)
 
 
 class _Pooled(PyramidBackbone):
@@ -83,6 +88,7 @@ class _Pooled(PyramidBackbone):
 
 _EXTRACTORS: dict[str, Callable[[int], Backbone]] = {
     "conv": lambda channels: ConvBackbone(channels, 16),
+    "fine": PyramidBackbone,
     "pyramid": _Pooled,
     "vgg16": lambda _: Vgg16(),
 }

@@ -105,8 +105,9 @@ class GridLocNetwork(nn.Module):
         """Queries (B, N, C) of ground tokens (B, C, h, w)."""
         return _tokens(self.ground_in(tokens))
 
-    def locate(self, aerial: Tensor, ground: Tensor) -> Head:
-        """Find the distribution of the camera's pose."""
+    def locate(self, aerial: Tensor, ground: Tensor, where: Tensor | None = None) -> Head:
+        """Find the distribution of the camera's pose; this network does not ask `where` tokens lie."""
+        del where
         fused = ground
         for block in self.blocks:
             fused = block(fused, aerial)

@@ -14,7 +14,7 @@ from cvloc_ros.matching.gridloc.grid import PoseGrid
 from cvloc_ros.matching.layers.settings import ModelSettings
 
 ALIGNMENTS = ("north", "heading", "roll")
-FUSIONS = ("pool", "attend")
+FUSIONS = ("pool", "attend", "vote")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,10 @@ class GridLocSettings(ModelSettings):
 
     `plain` is the attention as printed: one head, no scale, nothing but `softmax(QᵀK)V`; else scaled heads in blocks
     with residuals. `fuse`: `pool` gives every aerial cell the mean of the fused ground tokens, `attend` what the cell
-    attends to among them. `align` tells how the prior's yaw is used: `north` not at all, `heading` turns the aerial
-    crop so that the camera's direction is up, `roll` rolls the panorama so that its middle looks north.
+    attends to among them, `vote` (our extension, see `votes`) where the camera model says that the attended places
+    lie, for tokens that see the road up to `sight_m`; there are `keys` x `keys` aerial places. `align` tells how the
+    prior's yaw is used: `north` not at all, `heading` turns the aerial crop so that the camera's direction is up,
+    `roll` rolls the panorama so that its middle looks north.
 
     `ground_crop` are the shares of the image (top, bottom, left, right) that the network sees. `temperature`,
     `sigma_cells` and `sigma_bins` are found by calibration.
@@ -49,6 +51,8 @@ class GridLocSettings(ModelSettings):
     plain: bool = True
     fuse: str = "pool"
     align: str = "north"
+    keys: int = 28
+    sight_m: float = 30.0
     offset_limit: float = 1.0
     regression: bool = True
     temperature: float = 1.0
@@ -68,6 +72,9 @@ class GridLocSettings(ModelSettings):
             (self.width % 4 != 0 or self.width % self.heads != 0, "width must be a multiple of 4 and of heads"),
             (self.depth < 1 or self.heads < 1, f"depth {self.depth} and heads {self.heads} must be positive"),
             (self.plain and (self.depth, self.heads) != (1, 1), "plain attention has depth 1 and 1 head"),
+            (not 1 <= self.keys <= 128, f"keys {self.keys} must be 1 to 128"),
+            (not 0.0 < self.sight_m <= 200.0, f"sight_m {self.sight_m} must be above 0, at most 200"),
+            (self.fuse == "vote" and self.plain, "votes need plain: false"),
             (not 0.5 <= self.offset_limit <= 4.0, f"offset_limit {self.offset_limit} must be 0.5 to 4 cells"),
             (not 0.0 <= top < bottom <= 1.0 or not 0.0 <= left < right <= 1.0, f"ground_crop {self.ground_crop}"),
             (min(self.temperature, self.sigma_cells, self.sigma_bins) <= 0.0, "temperature and sigmas are positive"),

@@ -78,3 +78,15 @@ def first_occurrence(index: Tensor, keep: Tensor | None = None) -> Tensor:
     first[..., 1:] = values[..., 1:] != values[..., :-1]
     marked = torch.zeros_like(first).scatter(-1, order, first)
     return marked if keep is None else marked & keep
+
+
+def draw_known(known: Tensor, most: int = 0) -> Tensor:
+    """Numbers (B, M) of tokens, those that are known (B, N) first; of more than `most` some are drawn (0: all are).
+
+    What sees the sky, or what is too far, then need not go into a matching matrix.
+    """
+    count = max(int(known.sum(1).max()), 1)
+    if 0 < most < count:
+        place = torch.rand(known.shape, device=known.device).masked_fill(~known, 2.0)
+        return torch.topk(place, most, dim=1, largest=False).indices
+    return torch.argsort(known.byte(), dim=1, descending=True, stable=True)[:, :count]

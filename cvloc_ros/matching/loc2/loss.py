@@ -18,7 +18,7 @@ _APART_M = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
-    """Published values: weight of the contrast, matches drawn, how near a partner must be, tokens of a sample (0: all)."""
+    """Published values: weight of the contrast, matches drawn, how near a partner must be, tokens used (0: all)."""
 
     beta: float = 1.0
     matches: int = 1024

@@ -19,10 +19,12 @@ from cvloc_ros.datasets.sample import Sample
 from cvloc_ros.ground import GroundProjector
 from cvloc_ros.matching import weights
 from cvloc_ros.matching.gridloc.loss import calibrate, loss
-from cvloc_ros.matching.gridloc.matcher import GridLocMatcher, choose, upright, visible_part
+from cvloc_ros.matching.gridloc.matcher import GridLocMatcher, choose
 from cvloc_ros.matching.gridloc.model import Model, create, open_model, save
 from cvloc_ros.matching.gridloc.settings import VARIANTS, GridLocSettings
+from cvloc_ros.matching.gridloc.sight import road_places, upright, visible_part
 from cvloc_ros.matching.gridloc.vgg import Vgg16, load_imagenet
+from cvloc_ros.matching.gridloc.votes import VotingNetwork
 from cvloc_ros.matching.layers.aerial import crop_near, cut, to_device
 from cvloc_ros.matching.layers.views import looking, roll, roll_to_north, to_tensor
 from cvloc_ros.training.config import Training
@@ -34,9 +36,10 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
-    """Weight of the offsets against that of the classes."""
+    """Weight of the offsets against that of the classes; tokens of an image that vote, 0: all that see the road."""
 
     offset: float = 5.0
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,14 @@ class GridLocInputs:
         return {
             "ground": to_tensor(visible_part(view, settings), settings.ground_size, _CPU)[0],
             "aerial": image[0],
+            **({"where": torch.from_numpy(road_places(view, settings))} if settings.fuse == "vote" else {}),
             "position": torch.from_numpy(crop.from_map(camera.xy)),
             "heading": torch.tensor(crop.turn_rad + math.pi / 2 - camera.yaw_rad, dtype=torch.float64),
         }
 
     def collate(self, examples: Sequence[Batch]) -> Batch:
         """See `methods.method.Inputs`."""
-        return stack(examples, ("ground", "aerial", "position", "heading"))
+        return stack(examples, tuple(examples[0]))
 
 
 class GridLocTrainee(Trainee):
@@ -80,6 +84,8 @@ class GridLocTrainee(Trainee):
         super().__init__()
         self.network, self.ground, self.aerial = model.network, model.ground, model.aerial
         self.loss = settings
+        if isinstance(self.network, VotingNetwork):
+            self.network.most = settings.tokens
 
     @property
     def model(self) -> Model:
@@ -88,7 +94,7 @@ class GridLocTrainee(Trainee):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of a batch."""
-        head = self.model.locate(batch["ground"], batch["aerial"])
+        head = self.model.locate(batch["ground"], batch["aerial"], batch.get("where"))
         settings = self.network.settings
         with torch.autocast(head.logits.device.type, enabled=False):
             head = type(head)(head.logits.float(), head.offset.float(), head.turn.float())
@@ -101,7 +107,7 @@ class GridLocTrainee(Trainee):
         grid, found = self.network.settings.grid, []
         with torch.no_grad():
             for batch in batches:
-                head = self.model.locate(batch["ground"], batch["aerial"])
+                head = self.model.locate(batch["ground"], batch["aerial"], batch.get("where"))
                 labels = grid.encode(batch["position"], batch["heading"])
                 found.append((head, labels))
         if found:

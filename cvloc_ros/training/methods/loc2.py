@@ -22,6 +22,7 @@ from cvloc_ros.matching import depth, weights
 from cvloc_ros.matching.layers import backbone
 from cvloc_ros.matching.layers.aerial import cell_validity, cut, to_device
 from cvloc_ros.matching.layers.pose import Alignment, take
+from cvloc_ros.matching.layers.sampling import draw_known
 from cvloc_ros.matching.loc2 import checkpoint
 from cvloc_ros.matching.loc2.ground import GroundEncoder, GroundPoints
 from cvloc_ros.matching.loc2.loss import LossSettings, loss
@@ -138,7 +139,7 @@ class Loc2Trainee(Trainee):
         described = network.describe_ground(self.backbone(images).float()).float()
         ground = torch.cat(torch.split(described, len(batch["aerial"])), 2)
         lifted, valid, sure = (torch.cat([view[name] for view in views], 1) for name in ("lifted", "valid", "sure"))
-        use = chosen_tokens(valid, self.loss.tokens)
+        use = draw_known(valid, self.loss.tokens)
         ground = ground.gather(2, use[:, None].expand(-1, ground.shape[1], -1))
         lifted, valid, sure = take(lifted, use), valid.gather(1, use), sure.gather(1, use)
         aerial = network.describe_aerial(self.backbone(batch["aerial"]).float()).float()
@@ -156,18 +157,6 @@ class Loc2Trainee(Trainee):
         inside = {id(parameter) for parameter in self.backbone.parameters()}
         own = [parameter for parameter in self.network.parameters() if id(parameter) not in inside]
         return own, [parameter for parameter in self.backbone.parameters() if parameter.requires_grad]
-
-
-def chosen_tokens(valid: Tensor, most: int) -> Tensor:
-    """Numbers (B, M) of the tokens that go into the matching matrix: those that are valid (B, N) come first.
-
-    Most tokens see the sky or what is too far. Where more than `most` are valid, these are drawn; 0: all.
-    """
-    count = int(valid.sum(1).max())
-    if 0 < most < count:
-        place = torch.rand(valid.shape, device=valid.device).masked_fill(~valid, 2.0)
-        return torch.topk(place, most, dim=1, largest=False).indices
-    return torch.argsort(valid.byte(), dim=1, descending=True, stable=True)[:, :count]
 
 
 class Loc2Method:

@@ -21,10 +21,11 @@ from cvloc_ros.estimation.volume import from_volume
 from cvloc_ros.imaging.models import Equirectangular, Fisheye, Pinhole
 from cvloc_ros.matching import registry, weights
 from cvloc_ros.matching.gridloc import model as models
-from cvloc_ros.matching.gridloc.matcher import GridLocMatcher, upright, visible_part
+from cvloc_ros.matching.gridloc.matcher import GridLocMatcher
 from cvloc_ros.matching.gridloc.model import Model
 from cvloc_ros.matching.gridloc.network import Head
 from cvloc_ros.matching.gridloc.settings import VARIANTS, GridLocSettings
+from cvloc_ros.matching.gridloc.sight import upright, visible_part
 from cvloc_ros.matching.layers.aerial import Crop, crop_near
 from cvloc_ros.pipeline import Localizer
 from cvloc_ros.types import (
@@ -94,7 +95,7 @@ def matcher_of(model: Model, **config: object) -> GridLocMatcher:
 
 def oracle(model: Model, heads: list[Head]) -> None:
     given = iter(heads)
-    model.network.locate = lambda _aerial, _ground: next(given)  # type: ignore[method-assign]
+    model.network.locate = lambda *_: next(given)  # type: ignore[method-assign]
 
 
 def poses(count: int) -> list[Pose2]:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cvloc_ros.imaging.models import Equirectangular
-from cvloc_ros.matching.gridloc.matcher import visible_part
+from cvloc_ros.imaging.models import Equirectangular, Fisheye
 from cvloc_ros.matching.gridloc.model import Model
+from cvloc_ros.matching.gridloc.sight import visible_part
 from cvloc_ros.types import GroundView
 
 
@@ -32,3 +32,14 @@ def test_a_model_of_perspective_images_looks_ahead(model: Callable[..., Model]) 
     assert (seen[:, middle] == (255, 0, 0)).all()
     assert (seen[:, left] == (0, 255, 0)).all()
     assert not (seen == 255).all(-1).any(), "nothing from beside or behind"
+
+
+def test_a_fisheye_image_was_squeezed_whole_into_a_model_of_perspective_images(model: Callable[..., Model]) -> None:
+    settings = model().network.settings
+    camera = Fisheye(640, 480, 180.0, 180.0, 319.5, 239.5, (0.0, 0.0, 0.0, 0.0))
+    rgb = np.full((480, 640, 3), 255, np.uint8)
+    v, u = np.mgrid[0:480, 0:640]
+    angle = np.hypot(u - 319.5, v - 239.5) / 180.0
+    rgb[angle < math.radians(55.0)] = (0, 0, 255)
+    seen = visible_part(GroundView("roof", rgb, camera, np.eye(4), 9), settings)
+    assert (seen == (0, 0, 255)).all(), "nothing from beside"
