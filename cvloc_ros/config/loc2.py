@@ -58,8 +58,10 @@ class Loc2(Section):
     )
     max_views: int = param(8, "Views (the newest) whose tokens are matched; published models take one.", ge=1, le=32)
     matches: int = param(1024, "Matches that are drawn from the matching matrix.", ge=8, le=65536)
-    scale: Literal["free", "fixed"] = param(
-        "free", "free: the scale of the depth is found with the pose. fixed: depth is believed to be metric."
+    scale: Literal["auto", "free", "fixed"] = param(
+        "auto",
+        "free: the scale of the depth is found with the pose, as published. fixed: depth is believed to be metric. "
+        "auto: fixed for depth of the flat road or measured, free for that of networks and files.",
     )
     ransac_sets: int = param(
         20, "Sets of 100 hypotheses in the search for the scale; 20 as published, 0: all matches agree.", ge=0, le=200

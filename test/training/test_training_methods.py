@@ -46,6 +46,7 @@ VARIED: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("fg2", {"backbone": "pyramid"}, "front"),
     ("gridloc", {"panorama": True, "align": "roll"}, "roof"),
     ("gridloc", {"align": "north"}, "front"),
+    ("gridloc", {"backbone": "fine", "channels": 64, "fuse": "vote"}, "front"),
     ("loc2", {"geometry": {"ground_size": [32, 48], "aerial_px": 96, "aerial_cells": 12, "extent_m": 48.0,
                            "heading": "right"}}, "front"),
     ("loc2", {"geometry": {"ground_size": [32, 64], "aerial_px": 96, "aerial_cells": 12, "extent_m": 48.0,
@@ -68,7 +69,7 @@ def test_inputs_are_those_of_the_matcher(
     sample = sample_of(3, (camera,))
     window = window_near(sample.pose)
     seen: list[torch.Tensor] = []
-    kind = PyramidBackbone if changes.get("backbone") == "pyramid" else ConvBackbone
+    kind = PyramidBackbone if changes.get("backbone") in ("pyramid", "fine") else ConvBackbone
     forward = kind.forward
     monkeypatch.setattr(kind, "forward", lambda self, x: (seen.extend(x), forward(self, x))[1])
     matcher = made.matcher(trainee, Config().matcher, CPU, BirdsEye())
@@ -207,6 +208,20 @@ def test_heights_come_from_depth(small: Make, sample_of: SampleOf) -> None:
     assert bool(example["known"].any()) and float(example["bins"][example["known"]].abs().max()) < 0.05
     blind = dataclasses.replace(sample, views=(dataclasses.replace(sample.views[0], depth=None),))
     assert not bool(inputs.example(blind, window_near(sample.pose))["known"].any())
+
+
+def test_tokens_that_are_not_where_the_flat_road_puts_them_are_no_examples(small: Make, sample_of: SampleOf) -> None:
+    inputs: Any = create(small("loc2")).inputs
+    sample = sample_of(5)
+    window = window_near(sample.pose)
+    view = sample.views[0]
+    on_the_road = inputs.example(sample, window)["views"][0]
+    assert bool(on_the_road["valid"].any()) and bool(on_the_road["sure"].all())
+    before_a_wall = dataclasses.replace(view, depth=np.minimum(view.depth, 4.0))
+    part = inputs.example(dataclasses.replace(sample, views=(before_a_wall,)), window)["views"][0]
+    assert not bool(part["sure"][part["valid"]].all()) and bool(part["sure"].any())
+    blind = dataclasses.replace(sample, views=(dataclasses.replace(view, depth=None),))
+    assert bool(inputs.example(blind, window)["views"][0]["sure"].all()), "without depth nothing is known against it"
 
 
 def test_settings_that_do_not_exist_are_named(small: Make) -> None:

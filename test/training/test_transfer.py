@@ -73,3 +73,16 @@ def test_weights_of_which_nothing_fits_are_refused(small, tmp_path):
     method.save(method.trainee(CPU), tmp_path / "gridloc.safetensors")
     with pytest.raises(TrainingError, match=r"none of its \d+ tensors fits"):
         take_over(create(small("fg2")).trainee(CPU), tmp_path / "gridloc.safetensors")
+
+
+def test_a_gridloc_that_votes_takes_over_both_projectors_of_loc2(small, tmp_path):
+    method = create(with_settings(small("loc2"), backbone="pyramid", widths=[64, 64]))
+    given = method.trainee(CPU)
+    method.save(given, tmp_path / "loc2.safetensors")
+    voting = {"backbone": "fine", "channels": 64, "width": 64, "plain": False, "heads": 8, "fuse": "vote"}
+    trainee = create(with_settings(small("gridloc"), **voting)).trainee(CPU)
+    take_over(trainee, tmp_path / "loc2.safetensors")
+    for ours, theirs in ((trainee.network.query, given.network.ground), (trainee.network.key, given.network.aerial)):
+        taken, held = ours.state_dict(), theirs.state_dict()
+        assert all(torch.equal(taken[name], value) for name, value in held.items())
+    assert torch.equal(trainee.ground.last.weight, given.backbone.last.weight)

@@ -80,7 +80,7 @@ class VotingNetwork(nn.Module):
         votes = functional.pixel_unshuffle(torch.exp(self.gain) * self._votes(aerial, ground, where), _FINER)
         settings = self.settings
         out = self.head(self.norm(votes)).flatten(2).transpose(1, 2).float()
-        likely = torch.logsumexp(votes.unflatten(1, (self.bins, -1)), 2)
+        likely = torch.logsumexp(votes.view(len(votes), self.bins, -1, *votes.shape[2:]), 2)
         logits = likely.flatten(2).transpose(1, 2).float() + out[..., : self.bins]
         if not settings.regression:
             return Head(logits, torch.zeros_like(logits[..., :1]).expand(-1, -1, 2), torch.zeros_like(logits))

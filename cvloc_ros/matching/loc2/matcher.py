@@ -76,6 +76,8 @@ class Loc2Matcher(DeviceMatcher):
         model = model or _load(self._config, device)
         self._backbone, self._network, self._published = model.backbone, model.network, model.published
         self._depth = depth.create(config.depth, device)
+        believed = config.depth.source in ("flat_ground", "measured")
+        self._free = not believed if self._config.scale == "auto" else self._config.scale == "free"
         self._encoder = GroundEncoder(
             self._describe_ground, self._depth, (self._config, config.depth), device,
             patch_px=self._backbone.patch, published=self._published,
@@ -136,7 +138,7 @@ class Loc2Matcher(DeviceMatcher):
         # Among several crops most are wrong, and so are their matches: not all can agree.
         sets = self._config.ransac_sets if alone else max(self._config.ransac_sets, 1)
         scale: float | None = None
-        if self._config.scale == "free" or not tokens.metric:
+        if self._free or not tokens.metric:
             scale = self._scale(seen.probability, tokens, points - seen.crop.xy, generator, sets)
             if scale is None:
                 return _nothing()

@@ -205,7 +205,7 @@ def test_metric_depth_that_would_have_to_be_five_times_larger_means_wrong_matche
     plain: Callable[..., Loc2Matcher], patch: AerialPatch
 ) -> None:
     view = make_view("pinhole", np.random.default_rng(1), mount())
-    matcher, truth = plain(), poses(1)[-1]
+    matcher, truth = plain(scale="free"), poses(1)[-1]
     assert len(run(matcher, [view], patch, truth).weights) > 0
     near = replace(view, depth=view.depth / 5)
     right = seen(matcher, near, true_points(view))
@@ -230,7 +230,7 @@ def test_the_aerial_image_is_turned_to_the_heading(
 
 def test_a_third_of_wrong_matches_does_not_matter(settings: Settings, patch: AerialPatch) -> None:
     """With RANSAC: weights of wrong pairs are spread over the matrix."""
-    matcher = Loc2Matcher(settings(matches=2048, ransac_sets=2), CPU)
+    matcher = Loc2Matcher(settings(matches=2048, ransac_sets=2, scale="free"), CPU)
     truth = poses(1)[-1]
     view = make_view("panorama", np.random.default_rng(4), mount())
     run(matcher, [view], patch, truth)
