@@ -20,6 +20,7 @@ from cvloc_ros.matching.gridloc.network import Head
 from cvloc_ros.matching.gridloc.settings import GridLocSettings
 from cvloc_ros.matching.layers.projector import Projector
 from cvloc_ros.matching.layers.sampling import draw_known
+from cvloc_ros.matching.layers.votes import told, vote
 
 _TEMPERATURE = 0.1
 _CROWD_M = 2.0
@@ -89,33 +90,17 @@ class VotingNetwork(nn.Module):
 
     def _votes(self, aerial: Tensor, ground: Tensor, where: Tensor) -> Tensor:
         """Sum (B, bins, n, n) of how much likelier than by chance the tokens find each place; n x n on the grid."""
-        batch, count, _ = ground.shape
-        keys = self.settings.keys
+        settings = self.settings
         known = torch.isfinite(where).all(2)
         where = torch.where(known[..., None], where, 0.0)
-        share = torch.softmax(ground @ aerial.transpose(1, 2) / _TEMPERATURE, 2)
-        doubt = torch.sigmoid(self.doubt)
-        told = torch.log((1.0 - doubt) * share * keys**2 + doubt)  # a token that errs says no more than that
+        said = told(ground @ aerial.transpose(1, 2) / _TEMPERATURE, torch.sigmoid(self.doubt))
         weight = torch.sigmoid(self.weight(ground)[..., 0]) * known / crowd(where, known)
-        at = self._places(where).flatten(0, 1)
-        found = functional.grid_sample(told.view(batch * count, 1, keys, keys), at.to(told), align_corners=False)
-        summed = torch.einsum("bn,bnk->bk", weight, found.view(batch, count, -1))
-        side = self.settings.cells * _FINER
-        return summed.view(batch, self.bins, side, side)
-
-    def _places(self, where: Tensor) -> Tensor:
-        """Where tokens (B, N, 2) lie for each place: (B, N, bins n, n, 2), x then y, -1 to 1 over the crop."""
-        settings, grid = self.settings, self.settings.grid
-        cells = settings.cells * _FINER
-        axis = (torch.arange(cells, device=where.device) - cells / 2 + 0.5) * (grid.cell_m / _FINER)
+        places = settings.cells * _FINER
+        axis = (torch.arange(places, device=where.device) - places / 2 + 0.5) * (settings.extent_m / places)
         bins = torch.arange(self.bins, device=where.device)
-        heading = (bins + 0.5) * grid.bin_rad - (settings.yaw_half_rad if settings.yaw_bins else 0.0)
-        ahead, right = where[..., 0, None], where[..., 1, None]
-        down = -ahead * torch.cos(heading) + right * torch.sin(heading)
-        across = ahead * torch.sin(heading) + right * torch.cos(heading)
-        x = (across[..., None, None] + axis).expand(-1, -1, -1, cells, -1)
-        y = (down[..., None, None] + axis[:, None]).expand(-1, -1, -1, -1, cells)
-        return torch.stack([x, y], -1).flatten(2, 3) / (settings.extent_m / 2)
+        heading = (bins + 0.5) * settings.grid.bin_rad - (settings.yaw_half_rad if settings.yaw_bins else 0.0)
+        down_right = torch.stack([-where[..., 0], where[..., 1]], -1)
+        return vote(said, weight, down_right, heading, axis, settings.extent_m)
 
 
 def crowd(where: Tensor, known: Tensor) -> Tensor:

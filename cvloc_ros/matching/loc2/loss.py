@@ -18,12 +18,16 @@ _APART_M = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
-    """Published values: weight of the contrast, matches drawn, how near a partner must be, tokens used (0: all)."""
+    """Published values: weight of the contrast, matches drawn, how near a partner must be.
+
+    Ours: tokens used (0: all), weight of the true pose against others (`training.methods.pose_votes`).
+    """
 
     beta: float = 1.0
     matches: int = 1024
     near_m: float = 71.0 / 41.0
     tokens: int = 0
+    poses: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

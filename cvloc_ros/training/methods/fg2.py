@@ -22,15 +22,20 @@ from cvloc_ros.matching.fg2.settings import VARIANTS, Fg2Settings
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.methods import lifted
 from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, settings_of
+from cvloc_ros.training.methods.pose_votes import PoseVotes
 from cvloc_ros.types import Matcher, SearchWindow
 
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
-    """Weight of the contrast (published: 1, with unknown orientation 100), and the matches drawn."""
+    """Weight of the contrast (published: 1, with unknown orientation 100), and the matches drawn.
+
+    Ours: weight of the true pose against others (`pose_votes`).
+    """
 
     contrast: float = 1.0
     matches: int = 1024
+    poses: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Fg2Trainee(Trainee):
         super().__init__()
         self.network, self.backbone = model.network, model.backbone
         self.loss = loss
+        self.poses = PoseVotes() if loss.poses else None
 
     @property
     def model(self) -> Model:
@@ -74,11 +80,18 @@ class Fg2Trainee(Trainee):
                 scores, lifted.seen(probability, batch), lifted.truth_of(batch), self.network.settings,
                 beta=self.loss.contrast, count=self.loss.matches,
             )  # fmt: skip
-        return {"total": found.total, "points_m": found.pose, "contrast": found.contrast}
+            parts = {"total": found.total, "points_m": found.pose, "contrast": found.contrast}
+            if self.poses is None:
+                return parts
+            settings, truth = self.network.settings, (batch["position"], batch["heading"])
+            where = settings.ground_points().to(scores)
+            poses = self.poses(scores, lifted.seen(probability, batch), where, truth, settings.extent_m)
+        return {**parts, "total": parts["total"] + self.loss.poses * poses.mean(), "poses": poses}
 
     def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """See `Trainee`."""
-        return self.model.groups()
+        own, backbone = self.model.groups()
+        return [*own, *(self.poses.parameters() if self.poses is not None else ())], backbone
 
 
 class Fg2Method:
@@ -94,7 +107,7 @@ class Fg2Method:
     def trainee(self, device: torch.device) -> Fg2Trainee:
         """See `methods.method.Method`."""
         model = create(self.settings, self._config.backbone_weights, device)
-        return Fg2Trainee(model, loss_settings(LossSettings, self._config.loss, "FG²"))
+        return Fg2Trainee(model, loss_settings(LossSettings, self._config.loss, "FG²")).to(device)
 
     def save(self, trainee: Fg2Trainee, path: Path) -> None:
         """See `methods.method.Method`."""

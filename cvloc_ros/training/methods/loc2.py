@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from cvloc_ros.matching.loc2.matcher import Loc2Matcher, Loc2Model, crop_for, gr
 from cvloc_ros.matching.loc2.network import Loc2Network
 from cvloc_ros.training.config import Training
 from cvloc_ros.training.methods.method import Batch, Trainee, changed, loss_settings, stack
+from cvloc_ros.training.methods.pose_votes import PoseVotes
 from cvloc_ros.types import GroundView, Mask, Matcher, Pose2, SearchWindow
 
 _CPU = torch.device("cpu")
@@ -122,9 +124,12 @@ class Loc2Inputs:
 class Loc2Trainee(Trainee):
     """Network and backbone with the published losses."""
 
-    def __init__(self, network: Loc2Network, tokens: backbone.Backbone, settings: LossSettings) -> None:
+    def __init__(
+        self, network: Loc2Network, tokens: backbone.Backbone, settings: LossSettings, extent_m: float
+    ) -> None:
         super().__init__()
-        self.network, self.loss = network, settings
+        self.network, self.loss, self._extent_m = network, settings, extent_m
+        self.poses = PoseVotes() if settings.poses else None
         self._tokens = [tokens]  # a list: it is part of the network already
 
     @property
@@ -150,13 +155,27 @@ class Loc2Trainee(Trainee):
             rotation = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)
             truth = Alignment(rotation, batch["position"], torch.ones_like(c), torch.ones_like(c) > 0)
             found = loss(scores, probability, batch["points"], lifted, truth, self.loss, sure=sure)
-        return {"total": found.total.mean(), "points_m": found.points_m, "contrast": found.contrast}
+            parts = {"total": found.total.mean(), "points_m": found.points_m, "contrast": found.contrast}
+            if self.poses is None:
+                return parts
+            poses = self.poses(scores, probability, -lifted, _internal(batch), self._extent_m)
+        return {**parts, "total": parts["total"] + self.loss.poses * poses.mean(), "poses": poses}
 
     def groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """See `Trainee`."""
         inside = {id(parameter) for parameter in self.backbone.parameters()}
-        own = [parameter for parameter in self.network.parameters() if id(parameter) not in inside]
+        own = [parameter for parameter in self.parameters() if id(parameter) not in inside]
         return own, [parameter for parameter in self.backbone.parameters() if parameter.requires_grad]
+
+
+def _internal(batch: Batch) -> tuple[Tensor, Tensor]:
+    """True position (B, 2) and heading (B,) of base in the axes of the crops, which the aerial points tell."""
+    points = batch["points"]
+    across = points[:, 1] - points[:, 0]
+    turn = torch.atan2(across[:, 1], across[:, 0])
+    c, s = torch.cos(turn), torch.sin(turn)
+    x, y = batch["position"][:, 0], batch["position"][:, 1]
+    return torch.stack([s * x - c * y, c * x + s * y], -1), turn + math.pi / 2 - batch["yaw"]
 
 
 class Loc2Method:
@@ -185,7 +204,8 @@ class Loc2Method:
         network = Loc2Network(
             tokens, widths=self.settings.widths, layers=self.settings.layers, cells=self.loc2.aerial_cells
         )
-        return Loc2Trainee(network.to(device), tokens, loss_settings(LossSettings, self._config.loss, "Loc²"))
+        settings = loss_settings(LossSettings, self._config.loss, "Loc²")
+        return Loc2Trainee(network.to(device), tokens, settings, self.loc2.extent_m).to(device)
 
     def save(self, trainee: Loc2Trainee, path: Path) -> None:
         """See `methods.method.Method`."""
