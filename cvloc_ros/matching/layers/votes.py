@@ -22,7 +22,7 @@ def told(scores: Tensor, doubt: Tensor) -> Tensor:
     """
     side = round(scores.shape[2] ** 0.5)
     share = torch.softmax(torch.where(torch.isfinite(scores), scores, 0.0), 2)
-    return torch.log((1.0 - doubt) * share * scores.shape[2] + doubt).unflatten(2, (side, side))  # type: ignore[no-untyped-call]
+    return torch.log((1.0 - doubt) * share * scores.shape[2] + doubt).view(*scores.shape[:2], side, side)
 
 
 def vote(told: Tensor, weight: Tensor, where: Tensor, heading: Tensor, axis: Tensor, extent_m: float) -> Tensor:
