@@ -13,6 +13,8 @@ from cvloc_ros.matching.layers.sampling import draw_known
 from cvloc_ros.matching.layers.votes import told, vote, vote_at
 
 _TOKENS = 256
+_VOTES = 64.0
+"""Sum of the weights: about as many squares of the road as a camera sees."""
 _REACH_M, _STEP_M = 20.0, 2.0
 _REACH_RAD, _STEP_RAD = math.radians(15.0), math.radians(3.0)
 
@@ -21,7 +23,7 @@ class PoseVotes(nn.Module):
     """Cross-entropy of the true pose among poses up to 20 m off the middle of the crop and turned by up to 15 degrees.
 
     Each point of the ground says how likely it lies where a pose puts it, by the softmax of its scores over the aerial
-    points; weighted by the probability that it has a partner at all, the logarithms add up. Unlike the contrast, which
+    points; weighted by the share that it has of all matches, the logarithms add up. Unlike the contrast, which
     judges points one by one, this asks for what tells places apart; unlike the virtual points it has a slope
     everywhere. The gain of the sum and the share of points that err are learned here and are no part of the weights.
     """
@@ -48,8 +50,8 @@ class PoseVotes(nn.Module):
         use = draw_known(known, _TOKENS)
         where = where.expand(len(scores), -1, -1).gather(1, use[..., None].expand(-1, -1, 2))
         picked = scores.transpose(1, 2).gather(1, use[..., None].expand(-1, -1, scores.shape[1]))
-        enough = known.sum(1, keepdim=True) / known.gather(1, use).sum(1, keepdim=True).clamp_min(1)
-        weight = probability.sum(1).gather(1, use) * known.gather(1, use) * enough
+        weight = probability.sum(1).gather(1, use) * known.gather(1, use)
+        weight = _VOTES * weight / weight.sum(1, keepdim=True).clamp_min(1e-6)
         said = told(picked, torch.sigmoid(self.doubt))
         axis = torch.arange(-_REACH_M + _STEP_M / 2, _REACH_M, _STEP_M, device=scores.device)
         turns = torch.arange(-_REACH_RAD, _REACH_RAD + _STEP_RAD / 2, _STEP_RAD, device=scores.device)
