@@ -50,7 +50,9 @@ def test_perfect_scores_of_loc2_agree_with_the_truth_of_its_batches(
 
 
 @pytest.mark.parametrize("method", ["fg2", "loc2"])
-def test_the_loss_has_a_slope_for_all_that_is_trained(method: str, small: Make, sample_of: Callable[..., Sample]) -> None:
+def test_the_loss_has_a_slope_for_all_that_is_trained(
+    method: str, small: Make, sample_of: Callable[..., Sample]
+) -> None:
     config = small(method)
     made: Any = create(config.model_copy(update={"loss": {**config.loss, "poses": 1.0}}))
     plain: Any = create(config)
