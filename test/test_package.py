@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
-import json
 import os
 import re
 import shutil
@@ -17,10 +16,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-import yaml
 
 import cvloc_ros
-from cvloc_ros.overlays.cells import CELL_M
 
 ROOT = Path(__file__).resolve().parents[1]
 INSTALLED_FOLDERS = ("launch", "config", "rviz", "foxglove")
@@ -142,32 +139,6 @@ def test_python_sub_packages_leave_the_interface_names_alone() -> None:
 def test_colcon_does_not_see_the_stand_ins() -> None:
     assert (ROOT / "standins/COLCON_IGNORE").is_file()
     assert "tf2_msgs" in depends("exec_depend")
-
-
-def test_layouts_show_topics_of_the_node_only() -> None:
-    rviz = yaml.safe_load((ROOT / "rviz/cvloc.rviz").read_text(encoding="utf-8"))
-    shown = {display["Topic"]["Value"] for display in rviz["Visualization Manager"]["Displays"] if "Topic" in display}
-    launch = (ROOT / "launch/cvloc.launch.py").read_text(encoding="utf-8")
-    moved = ast.literal_eval(re.search(r"(?ms)^VIEWED = (\(.*?\))$", launch)[1])
-    assert shown - {"initialpose"} == {f"/cvloc/{topic}" for topic in moved}
-    (aerial,) = [item for item in rviz["Visualization Manager"]["Displays"] if item["Name"] == "Aerial map"]
-    assert (aerial["Size (m)"], aerial["Color Transformer"], aerial["Style"]) == (CELL_M, "RGB8", "Flat Squares")
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "cvloc_ros/ros").glob("*.py"))
-    published = set(re.findall(r'"~/([\w/]+)"', sources))
-    assert set(moved) <= published
-    asked = set(re.findall(r"/cvloc/([a-z_/]+)", (ROOT / "foxglove/cvloc.json").read_text(encoding="utf-8")))
-    assert set(moved) - {"odometry"} <= asked <= published
-    foxglove = json.loads((ROOT / "foxglove/cvloc.json").read_text(encoding="utf-8"))
-    panels = set(re.findall(r'"([A-Za-z0-9]+!\w+)"', json.dumps(foxglove["layout"])))
-    assert panels == set(foxglove["configById"])
-
-
-def test_status_fields_of_the_foxglove_layout_exist() -> None:
-    message = (ROOT / "msg/LocalizationStatus.msg").read_text(encoding="utf-8")
-    fields = set(re.findall(r"(?m)^[\w/\[\]]+ +(\w+)", message))
-    asked = set(re.findall(r"/cvloc/status\.(\w+)", (ROOT / "foxglove/cvloc.json").read_text(encoding="utf-8")))
-    assert asked
-    assert asked <= fields
 
 
 @pytest.mark.skipif(not WHEELS, reason="the ROS 2 wheels are not installed next to this Python")
