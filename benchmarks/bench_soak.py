@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections import Counter, defaultdict
@@ -234,6 +235,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="simulated time, at least two loops")
     parser.add_argument("--cycles", type=int, default=CYCLES, help="rounds of the lifecycle")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the node would be left running
     seen = soak(options.minutes, options.cycles)
     judged = checks(seen, options.cycles)
     series = {"wrong": seen.wrong, "loops": seen.loops, "rounds": seen.rounds}
