@@ -70,23 +70,24 @@ class ClassicalMatcher(DeviceMatcher):
         if len(yaws) > _MANY_YAWS:
             yaws = self._promising(yaws, (features, weight), (imagery, mask), resolution)
         score, cells, likelihood = self._score(yaws, features, weight, spectra(imagery, mask), resolution)
-        share = cells / weight.sum().clamp_min(1.0)
+        share = cells.div_(weight.sum().clamp_min(1.0))
         return ScoreVolume(likelihood, score, share, x_m, y_m, yaws)
 
     def _score(
         self, yaws: F64, features: torch.Tensor, weight: torch.Tensor, aerial: AerialSpectra, resolution_m: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Correlation, compared cells and log-likelihood, each (yaw, y, x)."""
-        scores, evidence = [], []
+        rows, columns = (side - weight.shape[-1] + 1 for side in aerial.shape)
+        score = torch.empty((len(yaws), rows, columns), device=self._device)
+        cells = torch.empty_like(score)
         at_once = _YAWS_AT_ONCE[self._device.type]
         for start in range(0, len(yaws), at_once):
-            batch = torch.as_tensor(yaws[start : start + at_once], dtype=torch.float32, device=self._device)
-            score, cells = correlate(*rotate(features, weight, batch), aerial)
-            scores.append(score)
-            evidence.append(cells)
-        score, cells = torch.cat(scores), torch.cat(evidence)
+            some = slice(start, start + at_once)
+            batch = torch.as_tensor(yaws[some], dtype=torch.float32, device=self._device)
+            score[some], cells[some] = correlate(*rotate(features, weight, batch), aerial)
         area_m2 = cells * resolution_m**2
-        likelihood = -0.5 * area_m2 * torch.log1p(-(score.clamp(0.0, 0.99) ** 2))
+        # In place: where all yaws are searched each of these takes tens of megabytes.
+        likelihood = score.clamp(0.0, 0.99).square_().neg_().log1p_().mul_(-0.5).mul_(area_m2)
         likelihood[area_m2 < self._config.min_area_m2] = -torch.inf
         return score, cells, likelihood
 

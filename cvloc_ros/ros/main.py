@@ -13,6 +13,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from cvloc_ros.config import Config
+from cvloc_ros.ros import memory
 from cvloc_ros.ros.node import CvlocNode
 from cvloc_ros.session import Session
 
@@ -22,6 +23,7 @@ def main(args: Sequence[str] | None = None, open_session: Callable[[Config], Ses
     code = 0
     node = None
     signal.signal(signal.SIGINT, _interrupt_once)
+    memory.map_large_blocks()
     try:
         try:
             rclpy.init(args=None if args is None else list(args))

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from cvloc_ros.buffers import NewestSlot
 from cvloc_ros.config import Config
 from cvloc_ros.image_sets import ImageSet
+from cvloc_ros.ros import memory
 from cvloc_ros.session import Session
 from cvloc_ros.types import LocalizationResult, Status
 
@@ -47,6 +48,7 @@ class Worker:
         self._stopping = threading.Event()
         self._reset = threading.Event()
         self._refused: deque[LocalizationResult] = deque(maxlen=100)
+        self._trimmed_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="cvloc-worker")
 
     def start(self) -> None:
@@ -79,6 +81,7 @@ class Worker:
             self._guarded("reset or change of parameters", self._prepare)
             if images:
                 self._guarded("attempt", self._handle, images)
+                self._tidy()
 
     def _guarded(self, what: str, step: Callable[..., None], *arguments: ImageSet) -> None:
         try:
@@ -93,6 +96,13 @@ class Worker:
             # After the clock went back, a filter would take this for a pose of the future.
             result = result.refused(Status.OLD_STAMP, "clock or history were reset during the attempt")
         self._publish(result)
+
+    def _tidy(self) -> None:
+        """Give free memory back now and then, after a pose has been told."""
+        now_s = time.monotonic()
+        if now_s - self._trimmed_s >= memory.TRIM_S:
+            self._trimmed_s = now_s
+            memory.trim()
 
     def _prepare(self) -> None:
         if self._reset.is_set():

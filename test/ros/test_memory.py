@@ -2,13 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import ctypes
 import gc
+import json
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from rig import stamp_now, wait_for
 
 from cvloc_ros.ros import memory
+
+GLIBC = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the heap is not glibc's")
+GOOD = ["-p", "geo.datum:=[47.0, 8.0, 0.0]", "-p", "tiles.source:=stripes"]
 
 
 class Ring:
@@ -49,3 +58,81 @@ def test_settling_again_frees_what_has_become_garbage_since() -> None:
     del ring
     memory.settle()
     assert gone() is None
+
+
+HEAP = """
+import ctypes, json, sys, threading
+sys.path.insert(0, sys.argv.pop(1))
+import numpy as np
+from cvloc_ros.ros import main, memory
+from fake_session import FakeSession
+
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in
+                "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Info
+
+def mapped():
+    return libc.mallinfo2().hblkhd
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+def probe(_executor=None):
+    np.ones(8 << 20, np.uint8)  # after it, glibc would hold the size for common
+    before, large = mapped(), np.ones(8 << 20, np.uint8)
+    found = {"mapped": mapped() - before}
+    kept = []
+    thread = threading.Thread(target=lambda: kept.extend(np.ones(1 << 20, np.uint8) for _ in range(60)))
+    thread.start()
+    thread.join()
+    del kept[:-1]  # the last one holds the end of the heap
+    before = resident()
+    memory.trim()
+    found["given back"] = before - resident()
+    print(json.dumps(found))
+
+if sys.argv.pop(1) == "node":
+    main.SingleThreadedExecutor.spin = probe
+    sys.exit(main.main(sys.argv, FakeSession))
+probe()
+"""
+
+
+def probed(what: str) -> dict[str, float]:
+    """Return what became of 8 MB made for the second time, and of 59 MB that a thread made once freed; MB."""
+    here = str(Path(__file__).parent)
+    command = [sys.executable, "-c", HEAP, here, what, "--ros-args", "-r", f"__ns:=/heap_{what}", *GOOD]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return {name: value / 2**20 for name, value in json.loads(done.stdout.splitlines()[-1]).items()}
+
+
+@GLIBC
+def test_node_maps_large_blocks_alone_and_gives_free_ones_back():
+    found = probed("node")
+    assert 8 <= found["mapped"] < 9
+    assert found["given back"] > 55
+
+
+@GLIBC
+def test_glibc_left_alone_keeps_large_blocks_in_the_heap():
+    assert probed("bare")["mapped"] == 0
+
+
+def test_other_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    memory.map_large_blocks()
+    memory.trim()
+
+
+def test_free_memory_is_given_back_while_the_node_works(rig, monkeypatch):
+    trimmed = []
+    monkeypatch.setattr(memory, "trim", lambda: trimmed.append(1))
+    monkeypatch.setattr(memory, "TRIM_S", 0.0)
+    made = rig()
+    made.ready_to_drive()
+    assert not trimmed
+    made.send_image(stamp_now())
+    wait_for(lambda: trimmed, what="trimming")
