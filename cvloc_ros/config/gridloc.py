@@ -10,11 +10,14 @@ from cvloc_ros.config.section import Section, param
 class GridLoc(Section):
     """GridLoc: cross-attention, and a distribution over the cells of a grid with an offset in each."""
 
-    weights: str = param("", "File of weights from training; states its geometry. None are published.")
+    weights: str = param(
+        "small", "small: shipped, trained on simulated worlds. Else a file from training, which states its geometry; none "
+        "are published."
+    )
     step_m: float = param(0.5, "Step of the score volume.", unit="m", ge=0.05, le=10)
     yaw_step_deg: float = param(2.0, "Step of the score volume in yaw.", unit="deg", ge=0.1, le=30)
     max_views: int = param(
-        1, "Views (the newest) whose distributions are multiplied; 1 as published.", ge=1, le=32
+        4, "Views (the newest) whose distributions are multiplied; published models take one.", ge=1, le=32
     )
     floor: float = param(
         0.01, "Share of the probability that is spread over all poses: how often a view may be wrong altogether.",

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,9 +23,10 @@ from cvloc_ros.matching.gridloc.volume import Seen, axes, volume
 from cvloc_ros.matching.layers.aerial import AerialSide, Crop, Square, crop_near, reach_m
 from cvloc_ros.matching.layers.matcher import DeviceMatcher
 from cvloc_ros.matching.layers.views import check_image, looking, roll, roll_to_north, to_tensor
-from cvloc_ros.types import AerialCode, GroundView, Pose2, ScoreVolume, SearchWindow
+from cvloc_ros.types import F64, U8, AerialCode, GroundView, Pose2, ScoreVolume, SearchWindow
 
 _PANORAMA = "equirectangular"
+_KEPT = 16
 
 
 class GridLocMatcher(DeviceMatcher):
@@ -52,6 +55,7 @@ class GridLocMatcher(DeviceMatcher):
         self._config = config.gridloc
         self._model = model or _load(config.gridloc, device)
         self.reach_m = reach_m(self._model.network.settings.extent_m)
+        self._kept: OrderedDict[tuple[str, int], tuple[U8, F64, Tensor, Tensor | None]] = OrderedDict()
 
     def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> ScoreVolume:
         """Score every pose of the window; -inf where there is no imagery, and everywhere without a view.
@@ -75,19 +79,32 @@ class GridLocMatcher(DeviceMatcher):
     def _look(self, view: GroundView, side: AerialSide, window: SearchWindow) -> Seen:
         settings = self._model.network.settings
         check_image(view)
-        view = upright(view)
+        rgb, view = view.rgb, upright(view)
         yaw = window.centre.yaw_rad + view.T_ref_base.yaw_rad
         if settings.align == "roll":
             view = roll(view, roll_to_north(view, yaw))
         direction = looking(view.T_base_camera)
         crop = crop_near(window.centre.xy, yaw + direction if settings.align == "heading" else None)
         described, imagery = self._aerial(side, crop)
-        tokens = self._model.ground(to_tensor(visible_part(view, settings), settings.ground_size, self._device))
-        votes = settings.fuse == "vote"
-        where = torch.from_numpy(road_places(view, settings)).to(self._device)[None] if votes else None
-        head = self._model.network.locate(described, self._model.network.encode_ground(tokens), where)
+        head = self._model.network.locate(described, *self._encode(view, rgb))
         mounted = Pose2.at(view.T_base_camera[:2, 3], direction)
         return Seen(head, crop, imagery, view.T_ref_base @ mounted)
+
+    def _encode(self, view: GroundView, rgb: U8) -> tuple[Tensor, Tensor | None]:
+        """Tokens of a view, and where they lie if they vote; kept by the image as it came: keyframes come again."""
+        settings, key = self._model.network.settings, (view.camera_name, view.stamp_ns)
+        kept = self._kept.get(key)
+        if kept is None or kept[0] is not rgb or not np.array_equal(kept[1], view.T_base_camera):
+            tokens = self._model.ground(to_tensor(visible_part(view, settings), settings.ground_size, self._device))
+            where = None
+            if settings.fuse == "vote":
+                where = torch.from_numpy(road_places(view, settings)).to(self._device)[None]
+            kept = (rgb, view.T_base_camera, self._model.network.encode_ground(tokens), where)
+            self._kept[key] = kept
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return kept[2], kept[3]
 
     def _aerial(self, side: AerialSide, crop: Crop) -> tuple[Tensor, Tensor]:
         model, settings = self._model, self._model.network.settings

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -60,8 +61,8 @@ def volume(seen: list[Seen], on: Axes, settings: GridLocSettings, floor: float, 
 
     Each class is a normal distribution around its place, with the spread of the offsets (not stated by the source;
     chosen because the maximum is then the cell with its offset, as published, and likelihoods between cells are
-    smooth). `floor` is the share that is spread evenly over all poses. The score of a pose is its density over that of
-    a head that is sure of it, the mean over the views.
+    smooth). `floor` is the share that is spread evenly over all poses. The score of a pose is the share of their belief
+    that the views put within about a cell and two bins of it: 1 where all are sure of it.
 
     A model of the location alone says nothing about the yaw. The layers then stand for the window: a normal
     distribution with the standard deviation of the window's even one, so that the pose has the prior's yaw and its
@@ -73,10 +74,11 @@ def volume(seen: list[Seen], on: Axes, settings: GridLocSettings, floor: float, 
     overlap = torch.zeros(shape, device=device)
     for part in seen:
         density = _density(part, on, settings, device)
+        near = _density(part, on, dataclasses.replace(settings, sigma_cells=1.0, sigma_bins=2.0), device)
         covered = _covered(part, on, settings, device)
         likelihood = torch.log((1.0 - floor) * density + floor * _even(settings))
         log_likelihood += torch.where(covered, likelihood, -torch.inf)
-        scores += density / len(seen)
+        scores += near / len(seen)
         overlap += covered / len(seen)
     if not seen:
         log_likelihood.fill_(-torch.inf)

@@ -24,6 +24,8 @@ from cvloc_ros.matching.layers.votes import told, vote
 
 _TEMPERATURE = 0.1
 _CROWD_M = 2.0
+_ENOUGH = 192
+"""Tokens that vote; more cost time and tell the same."""
 _HIDDEN = 64
 _FINER = 2
 """Places looked up along each side of a cell: aerial places are finer than cells, and the offsets want to know."""
@@ -75,7 +77,8 @@ class VotingNetwork(nn.Module):
                 no token does.
         """
         where = ground.new_full((*ground.shape[:2], 2), torch.nan) if where is None else where.to(ground)
-        use = draw_known(torch.isfinite(where).all(2), self.most if self.training else 0)
+        known = torch.isfinite(where).all(2)
+        use = draw_known(known, self.most) if self.training else thinned(where, known, _ENOUGH)
         where = where.gather(1, use[..., None].expand(-1, -1, 2))
         ground = ground.gather(1, use[..., None].expand(-1, -1, ground.shape[2]))
         votes = functional.pixel_unshuffle(torch.exp(self.gain) * self._votes(aerial, ground, where), _FINER)
@@ -101,6 +104,18 @@ class VotingNetwork(nn.Module):
         heading = (bins + 0.5) * settings.grid.bin_rad - (settings.yaw_half_rad if settings.yaw_bins else 0.0)
         down_right = torch.stack([-where[..., 0], where[..., 1]], -1)
         return vote(said, weight, down_right, heading, axis, settings.extent_m)
+
+
+def thinned(where: Tensor, known: Tensor, most: int) -> Tensor:
+    """Numbers (B, M) of at most about `most` known tokens (B, N), M alike for all items: of a crowd only some."""
+    if int(known.sum(1).max()) <= most:
+        return draw_known(known)
+    worth = known / crowd(torch.where(known[..., None], where, 0.0), known)
+    total = torch.cumsum(worth, 1)
+    # Every so often along the sum of worth: a token far away is taken for sure, of many near ones some are.
+    mark = torch.floor(total / total[:, -1:] * (most - 1e-3)).long()
+    taken = known & torch.cat([known[:, :1], mark[:, 1:] > mark[:, :-1]], 1)
+    return draw_known(taken)
 
 
 def crowd(where: Tensor, known: Tensor) -> Tensor:
