@@ -11,7 +11,7 @@ class GridLoc(Section):
     """GridLoc: cross-attention, and a distribution over the cells of a grid with an offset in each."""
 
     weights: str = param(
-        "small", "small: shipped, trained on simulated worlds. Else a file from training, which states its geometry; none "
+        "small", "small: shipped, trained on simulated worlds. Else a file from training; states its geometry; none "
         "are published."
     )
     step_m: float = param(0.5, "Step of the score volume.", unit="m", ge=0.05, le=10)

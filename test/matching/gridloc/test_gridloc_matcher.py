@@ -205,7 +205,7 @@ def test_views_are_multiplied(model: Make, patch: AerialPatch) -> None:
     ]
     window = SearchWindow(truth, 10.0, 0.5)
     oracle(made, [heads[0]])
-    one = matcher_of(made)
+    one = matcher_of(made, max_views=1)
     estimate = from_volume(one.match(views, one.encode_aerial(patch), window), SETTINGS.estimation)
     assert np.linalg.norm(estimate.pose.xy - truth.xy) > 5.0
     assert estimate.ambiguity > 0.5

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,13 +14,15 @@ import numpy as np
 import pytest
 import torch
 
+from cvloc_ros.config import Matching
 from cvloc_ros.imaging.models import Equirectangular, Fisheye, Pinhole
 from cvloc_ros.matching.gridloc.loss import loss
+from cvloc_ros.matching.gridloc.matcher import GridLocMatcher
 from cvloc_ros.matching.gridloc.model import Model, open_model, save
 from cvloc_ros.matching.gridloc.settings import GridLocSettings
 from cvloc_ros.matching.gridloc.sight import TOKEN_PX, road_places, visible_part
-from cvloc_ros.matching.gridloc.votes import VotingNetwork, crowd
-from cvloc_ros.types import CameraModel, GroundView
+from cvloc_ros.matching.gridloc.votes import VotingNetwork, crowd, thinned
+from cvloc_ros.types import AerialPatch, CameraModel, GroundView, Pose2, SearchWindow
 
 VOTE = {"fuse": "vote", "plain": False, "depth": 1, "heads": 4, "yaw_bins": 9, "yaw_half_rad": 0.5, "backbone": "fine",
         "ground_size": (96, 192)}  # fmt: skip
@@ -150,3 +153,37 @@ def test_weights_of_a_voting_model_come_back(model: Callable[..., Model], tmp_pa
     assert again.network.settings == made.network.settings
     inputs = (torch.rand(1, 3, 96, 192), torch.rand(1, 3, 128, 128), torch.rand(1, 24 * 48, 2) * 20)
     torch.testing.assert_close(again.locate(*inputs).logits, made.locate(*inputs).logits)
+
+
+def test_of_a_crowd_of_tokens_some_vote_and_of_lonely_ones_all() -> None:
+    rng = np.random.default_rng(2)
+    near, far = rng.uniform(0, 1.9, (900, 2)), np.stack([np.arange(5, 45, 2.0), np.full(20, 9.0)], 1)
+    where = torch.from_numpy(np.concatenate([near, far, np.full((80, 2), np.nan)]))[None].float()
+    known = torch.isfinite(where).all(2)
+    use = thinned(where, known, 60)[0]
+    assert len(use) <= 61
+    assert set(range(900, 920)) <= set(use.tolist())
+    assert bool(known[0][use].all())
+    assert thinned(where, known, 5000).shape == (1, 920)
+
+
+def test_tokens_of_an_image_that_comes_again_are_kept(
+    model: Callable[..., Model], patch: AerialPatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = model(**VOTE, align="heading")
+    made.train(mode=False)
+    matcher = GridLocMatcher(Matching(name="gridloc"), torch.device("cpu"), model=made)
+    camera, rng = CAMERAS["pinhole"], np.random.default_rng(0)
+    views = [GroundView("front", rng.integers(0, 255, (160, 320, 3), np.uint8), camera, mounted(0.0, 0.1), stamp)
+             for stamp in (5, 9)]  # fmt: skip
+    asked: list[int] = []
+    encode = made.network.encode_ground
+    monkeypatch.setattr(made.network, "encode_ground", lambda tokens: (asked.append(1), encode(tokens))[1])
+    code, window = matcher.encode_aerial(patch), SearchWindow(Pose2(5e5, 5e6, 0.3), 8.0, 0.3)
+    first = matcher.match(views, code, window)
+    again = matcher.match(views, code, window)
+    assert len(asked) == 2
+    torch.testing.assert_close(first.log_likelihood, again.log_likelihood)
+    other = [views[0], replace(views[1], T_base_camera=mounted(0.1, 0.1))]
+    assert not torch.equal(matcher.match(other, code, window).log_likelihood, first.log_likelihood)
+    assert len(asked) == 3
