@@ -30,7 +30,10 @@ class Depth(Section):
 class Loc2(Section):
     """Loc²: matching in the image plane, lifting of the matches by depth."""
 
-    weights: str = param("", "File of the matcher's weights; `cvloc weights convert loc2` makes it of a published one.")
+    weights: str = param(
+        "small", "small: shipped, trained on simulated worlds. Else a file from training, or what `cvloc weights "
+        "convert loc2` makes of a published one."
+    )
     backbone: str = param(
         "vitl14", "Network that makes tokens: conv; vits14, vitb14, vitl14 (also with _reg); dinov3_vits16, _vitb16, "
         "_vitl16."

@@ -166,12 +166,20 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
-@pytest.mark.parametrize("matcher", ["fg2", "viewbridge"])
+@pytest.mark.parametrize("matcher", ["fg2", "loc2", "viewbridge"])
 def test_shipped_weights_have_a_calibration_of_the_default_solver(matcher: str) -> None:
     given = merge(Config(), {"matcher": {"name": matcher}})
     found = find(given, resources.find(f"config/weights/{matcher}_small.safetensors"))
     assert found is not None
     assert (found.solver, found.vote_sigma_m) == ("vote", 1.5)
+    assert calibration.trouble(given, found) == ""
+
+
+def test_shipped_weights_that_score_poses_have_a_calibration_of_no_solver() -> None:
+    given = merge(Config(), {"matcher": {"name": "gridloc"}})
+    found = find(given, resources.find("config/weights/gridloc_small.safetensors"))
+    assert found is not None
+    assert found.solver is None
     assert calibration.trouble(given, found) == ""
 
 
