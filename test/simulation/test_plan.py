@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import cv2
@@ -12,7 +13,7 @@ import pytest
 
 from cvloc_ros.simulation.across import crossing_of
 from cvloc_ros.simulation.drive import make_trajectory
-from cvloc_ros.simulation.layout import Layout
+from cvloc_ros.simulation.layout import Layout, Street
 from cvloc_ros.simulation.markings import street_marks
 from cvloc_ros.simulation.materials import CARRIAGEWAY, Material
 from cvloc_ros.simulation.scene import Scene
@@ -171,3 +172,14 @@ def test_a_short_street_from_beyond_the_world_is_not_driven() -> None:
     layout = make_layout(scene)
     assert any(min(s.start, s.end) < 0 and s.length_m < 45.0 for s in layout.streets)
     assert np.isfinite(make_trajectory(scene, layout).poses(np.arange(0.0, 64.0, 0.5))).all()
+
+
+def test_the_one_short_street_of_a_world_is_driven_in_its_middle() -> None:
+    """The route through it was empty: a world cut out of an orthophoto may show 61 m of a road and no more."""
+    scene = Scene(seed=3, style="town", size_m=(260.0, 220.0), resolution_m=0.25, speed_mps=7.0)
+    line = np.column_stack([np.arange(-30.0, 31.5, 0.5), np.zeros(123)])
+    street = Street(line, -1, -1, main=True, half_width_m=2.6, verge_m=0.0, pavement_m=1.0, bays=(False, False))
+    layout = dataclasses.replace(make_layout(scene), streets=(street,), junctions=())
+    poses = make_trajectory(scene, layout).poses(np.arange(0.0, 64.0, 0.5))
+    assert np.isfinite(poses).all()
+    assert 10.0 < np.ptp(poses[:, 0]) < 31.0
