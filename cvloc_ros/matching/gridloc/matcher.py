@@ -22,8 +22,8 @@ from cvloc_ros.matching.gridloc.sight import road_places, upright, visible_part
 from cvloc_ros.matching.gridloc.volume import Seen, axes, volume
 from cvloc_ros.matching.layers.aerial import AerialSide, Crop, Square, crop_near, reach_m
 from cvloc_ros.matching.layers.matcher import DeviceMatcher
-from cvloc_ros.matching.layers.views import check_image, looking, roll, roll_to_north, to_tensor
-from cvloc_ros.types import F64, U8, AerialCode, GroundView, Pose2, ScoreVolume, SearchWindow
+from cvloc_ros.matching.layers.views import check_image, looking, roll, roll_to_north, same_picture, to_tensor
+from cvloc_ros.types import F64, AerialCode, GroundView, Pose2, ScoreVolume, SearchWindow
 
 _PANORAMA = "equirectangular"
 _KEPT = 16
@@ -55,7 +55,7 @@ class GridLocMatcher(DeviceMatcher):
         self._config = config.gridloc
         self._model = model or _load(config.gridloc, device)
         self.reach_m = reach_m(self._model.network.settings.extent_m)
-        self._kept: OrderedDict[tuple[str, int], tuple[U8, F64, Tensor, Tensor | None]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], tuple[GroundView, F64, Tensor, Tensor | None]] = OrderedDict()
 
     def match(self, views: Sequence[GroundView], aerial: AerialCode, window: SearchWindow) -> ScoreVolume:
         """Score every pose of the window; -inf where there is no imagery, and everywhere without a view.
@@ -79,29 +79,28 @@ class GridLocMatcher(DeviceMatcher):
     def _look(self, view: GroundView, side: AerialSide, window: SearchWindow) -> Seen:
         settings = self._model.network.settings
         check_image(view)
-        rgb, view = view.rgb, upright(view)
+        given, view = view, upright(view)
         yaw = window.centre.yaw_rad + view.T_ref_base.yaw_rad
         if settings.align == "roll":
             view = roll(view, roll_to_north(view, yaw))
         direction = looking(view.T_base_camera)
         crop = crop_near(window.centre.xy, yaw + direction if settings.align == "heading" else None)
         described, imagery = self._aerial(side, crop)
-        head = self._model.network.locate(described, *self._encode(view, rgb))
+        head = self._model.network.locate(described, *self._encode(view, given))
         mounted = Pose2.at(view.T_base_camera[:2, 3], direction)
         return Seen(head, crop, imagery, view.T_ref_base @ mounted)
 
-    def _encode(self, view: GroundView, rgb: U8) -> tuple[Tensor, Tensor | None]:
-        """Tokens of a view, and where they lie if they vote; kept by the image as it came: keyframes come again."""
-        settings, key = self._model.network.settings, (view.camera_name, view.stamp_ns)
+    def _encode(self, view: GroundView, given: GroundView) -> tuple[Tensor, Tensor | None]:
+        """Tokens of a view, and where they lie if they vote; kept by the view as it came: keyframes come again."""
+        settings, key = self._model.network.settings, (given.camera_name, given.stamp_ns)
         kept = self._kept.get(key)
-        if kept is None or kept[0] is not rgb or not np.array_equal(kept[1], view.T_base_camera):
+        if kept is None or not same_picture(kept[0], given) or not np.array_equal(kept[1], view.T_base_camera):
             tokens = self._model.ground(to_tensor(visible_part(view, settings), settings.ground_size, self._device))
             where = None
             if settings.fuse == "vote":
                 where = torch.from_numpy(road_places(view, settings)).to(self._device)[None]
-            kept = (rgb, view.T_base_camera, self._model.network.encode_ground(tokens), where)
-            self._kept[key] = kept
-            while len(self._kept) > _KEPT:
+            kept = self._kept[key] = given, view.T_base_camera, self._model.network.encode_ground(tokens), where
+            if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return kept[2], kept[3]

@@ -29,6 +29,12 @@ def check_image(view: GroundView) -> None:
         raise ImageError(msg)
 
 
+def same_picture(a: GroundView, b: GroundView) -> bool:
+    """Tell whether what a network makes of one view holds for another: image, mask, depth, camera, mounting."""
+    same = a.rgb is b.rgb and a.depth is b.depth and a.valid is b.valid and a.camera is b.camera
+    return same and np.array_equal(a.T_base_camera, b.T_base_camera)
+
+
 def to_tensor(rgb: np.ndarray, size: tuple[int, int], device: torch.device) -> Tensor:
     """Image (H, W, 3) u8 as (1, 3, h, w) in 0..1, bilinear with antialias as image libraries resize."""
     image = torch.from_numpy(np.require(rgb, requirements=("C", "W"))).to(device).permute(2, 0, 1)[None].float() / 255.0

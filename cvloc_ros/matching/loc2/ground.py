@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cvloc_ros.config import Depth, Loc2
 from cvloc_ros.matching.depth.depth_map import DepthMap, DepthProvider
-from cvloc_ros.matching.layers.views import check_image, roll, to_tensor, unrolled
+from cvloc_ros.matching.layers.views import check_image, roll, same_picture, to_tensor, unrolled
 from cvloc_ros.matching.loc2 import lifting
 from cvloc_ros.types import F64, GroundView, Mask
 
@@ -82,7 +82,7 @@ class GroundEncoder:
         """
         key = (view.camera_name, view.stamp_ns)
         kept = self._kept.get(key)
-        if kept is None or not _same(kept[0], view) or kept[1] != roll_px:
+        if kept is None or not same_picture(kept[0], view) or kept[1] != roll_px:
             kept = self._kept[key] = (view, roll_px, self._encode(view, roll_px))
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
@@ -156,8 +156,3 @@ def _usable(view: GroundView, rows: int, cols: int) -> Mask:
         return np.ones(rows * cols, bool)
     share = cv2.resize(view.valid.astype(np.float32), (cols, rows), interpolation=cv2.INTER_AREA)
     return np.asarray(share.ravel() >= 0.5)
-
-
-def _same(kept: GroundView, view: GroundView) -> bool:
-    same = kept.rgb is view.rgb and kept.depth is view.depth and kept.valid is view.valid and kept.camera is view.camera
-    return same and np.array_equal(kept.T_base_camera, view.T_base_camera)

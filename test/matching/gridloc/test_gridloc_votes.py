@@ -187,3 +187,7 @@ def test_tokens_of_an_image_that_comes_again_are_kept(
     other = [views[0], replace(views[1], T_base_camera=mounted(0.1, 0.1))]
     assert not torch.equal(matcher.match(other, code, window).log_likelihood, first.log_likelihood)
     assert len(asked) == 3
+    half = np.arange(320) < np.full((160, 1), 160)
+    masked = [views[0], replace(views[1], valid=half)]
+    assert not torch.equal(matcher.match(masked, code, window).log_likelihood, first.log_likelihood)
+    assert len(asked) == 4, "a mask that is new counts, though the image is not"
