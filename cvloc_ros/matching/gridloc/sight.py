@@ -10,6 +10,7 @@ import math
 import cv2
 import numpy as np
 
+from cvloc_ros.matching.depth.flat_ground import distance_to_ground
 from cvloc_ros.matching.gridloc.settings import GridLocSettings
 from cvloc_ros.matching.layers.views import looking
 from cvloc_ros.types import F32, F64, U8, GroundView
@@ -35,27 +36,29 @@ def road_places(view: GroundView, settings: GridLocSettings) -> F32:
     """Where the tokens (N, 2) of `visible_part` meet the road: metres ahead of the camera and to its right.
 
     The road is the plane z = 0 of base. NaN for tokens that do not see it, see it masked, or further than `sight_m`.
+
+    Raises:
+        ImageError: the camera is not above the road.
     """
     rows, cols = (side // TOKEN_PX for side in settings.ground_size)
     v, u = np.meshgrid((np.arange(rows) + 0.5) / rows, (np.arange(cols) + 0.5) / cols, indexing="ij")
     if view.camera.kind in _WIDE and not settings.panorama:
         rays = _rays_ahead(u * settings.ground_size[1] - 0.5, v * settings.ground_size[0] - 0.5, settings)
         uv, inside = view.camera.project(rays)
+        uv = np.where(inside[..., None], uv, 0.0)
     else:
         top, bottom, left, right = settings.ground_crop
         width, height = view.camera.width, view.camera.height
         uv = np.stack([(left + u * (right - left)) * width, (top + v * (bottom - top)) * height], -1) - 0.5
-        rays, inside = view.camera.unproject(uv), np.ones(uv.shape[:2], bool)
-    seen = rays @ view.T_base_camera[:3, :3].T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        flat = seen[..., :2] * (-view.T_base_camera[2, 3] / seen[..., 2:])
+        inside = np.ones(uv.shape[:2], bool)
+    flat = (view.camera.unproject(uv) @ view.T_base_camera[:2, :3].T) * distance_to_ground(view, uv)[..., None]
     facing = looking(view.T_base_camera)
     c, s = math.cos(facing), math.sin(facing)
     where = np.stack([c * flat[..., 0] + s * flat[..., 1], s * flat[..., 0] - c * flat[..., 1]], -1)
     with np.errstate(invalid="ignore"):
-        known = inside & (seen[..., 2] < 0) & (np.hypot(where[..., 0], where[..., 1]) < settings.sight_m)
+        known = inside & (np.hypot(where[..., 0], where[..., 1]) < settings.sight_m)
     if view.valid is not None:
-        at = np.clip(np.nan_to_num(uv).round().astype(np.intp), 0, [view.camera.width - 1, view.camera.height - 1])
+        at = np.clip(uv.round().astype(np.intp), 0, [view.camera.width - 1, view.camera.height - 1])
         known &= view.valid[at[..., 1], at[..., 0]].astype(bool)
     return np.where(known[..., None], where, np.nan).reshape(-1, 2).astype(np.float32)
 

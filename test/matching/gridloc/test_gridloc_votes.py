@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from cvloc_ros.config import Matching
+from cvloc_ros.errors import ImageError, ModelError
 from cvloc_ros.imaging.models import Equirectangular, Fisheye, Pinhole
 from cvloc_ros.matching.gridloc.loss import loss
 from cvloc_ros.matching.gridloc.matcher import GridLocMatcher
@@ -191,3 +192,12 @@ def test_tokens_of_an_image_that_comes_again_are_kept(
     masked = [views[0], replace(views[1], valid=half)]
     assert not torch.equal(matcher.match(masked, code, window).log_likelihood, first.log_likelihood)
     assert len(asked) == 4, "a mask that is new counts, though the image is not"
+
+
+def test_what_cannot_vote_is_refused(small: Callable[..., GridLocSettings]) -> None:
+    with pytest.raises(ModelError, match="votes need plain: false, backbone: fine"):
+        small(**{**VOTE, "backbone": "pyramid"})
+    under = mounted(0.0, 0.0)
+    under[2, 3] = -0.2
+    with pytest.raises(ImageError, match="above the ground"):
+        road_places(GroundView("front", np.zeros((160, 320, 3), np.uint8), CAMERAS["pinhole"], under, 9), small(**VOTE))
